@@ -1,0 +1,1 @@
+"""The workstation: networks, data, training, evaluation. Needs PyTorch."""

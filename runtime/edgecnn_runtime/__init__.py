@@ -1,0 +1,32 @@
+"""Run image classifiers on a device: bundles, cameras, honest latency. Needs no PyTorch.
+
+>>> from edgecnn_runtime import Classifier, Stream
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from edgecnn_runtime.errors import EdgecnnError
+
+if TYPE_CHECKING:
+    from edgecnn_runtime.classifier import Classifier, Prediction
+    from edgecnn_runtime.stream.loop import Result, Stream
+
+__version__ = "0.1.0"
+__all__ = ["Classifier", "EdgecnnError", "Prediction", "Result", "Stream", "__version__"]
+
+# Imported on first use: OpenCV and ONNX Runtime cost 0.2 s, and `--help` needs neither.
+_HOMES = {
+    "Classifier": "edgecnn_runtime.classifier",
+    "Prediction": "edgecnn_runtime.classifier",
+    "Result": "edgecnn_runtime.stream.loop",
+    "Stream": "edgecnn_runtime.stream.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,57 @@
+"""Engines that run a graph. Each lies in a file of its own and is imported when it is chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.errors import unknown_name
+
+if TYPE_CHECKING:
+    from edgecnn_runtime.bundle import Bundle
+
+BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
+
+
+class Backend(Protocol):
+    """What runs a graph: uint8 frames in, float32 answers out. A fake is five lines."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...  # (H, W, C), uint8
+
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]: ...  # (N, H, W, C) -> (N, K)
+
+    def close(self) -> None: ...
+
+
+def open_backend(
+    bundle: Bundle,
+    name: str = "auto",
+    *,
+    precision: str | None = None,
+    threads: int | None = None,
+) -> Backend:
+    """Open the engine that runs a bundle.
+
+    Args:
+        name: one of `BACKENDS`. `auto` is ONNX Runtime with CUDA where it has CUDA and a GPU, and
+            otherwise ONNX Runtime on the CPU.
+        precision: of the ONNX graph; the bundle's first by default.
+        threads: for the CPU; all cores by default.
+
+    Raises:
+        BackendError: the engine asked for cannot run here.
+        BundleError: the graph is missing or altered.
+        InputError: no such backend.
+    """
+    if name not in BACKENDS:
+        raise unknown_name("backend", name, BACKENDS)
+    from edgecnn_runtime.backends.ort import open_ort
+
+    path = bundle.file(bundle.onnx(precision))
+    return open_ort(path, name, threads=threads)

@@ -1,0 +1,133 @@
+"""ONNX Runtime: the embedded default on every device."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.errors import BackendError, BundleError, MissingPackageError
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise MissingPackageError(
+        f"ONNX Runtime does not load ({error}); install it: pip install 'edgecnn[cpu]'"
+    ) from error
+
+log = logging.getLogger("edgecnn")
+
+_PROVIDERS = {
+    "onnxruntime": "CPUExecutionProvider",
+    "onnxruntime-cuda": "CUDAExecutionProvider",
+}
+
+
+def both_installed() -> str | None:
+    """What to do where onnxruntime and onnxruntime-gpu overwrote one another, else None."""
+    found = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    if len(found) < 2:
+        return None
+    return (
+        "onnxruntime and onnxruntime-gpu are both installed and overwrite one another; keep one:"
+        " pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+        " (or onnxruntime, without a GPU)"
+    )
+
+
+class OrtBackend:
+    """A session on one ONNX file: uint8 NHWC in, probabilities out, any batch."""
+
+    def __init__(self, session: Any, name: str) -> None:
+        self._session = session
+        self.name = name
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        shape = inputs[0].shape
+        if len(inputs) != 1 or len(shape) != 4 or inputs[0].type != "tensor(uint8)":
+            raise BundleError(
+                f"the graph's input is {inputs[0].type} {shape}; expected one tensor of uint8"
+                " (N, H, W, C): export the model with 'edgecnn export'"
+            )
+        self.input_shape: tuple[int, int, int] = (int(shape[1]), int(shape[2]), int(shape[3]))
+        self._input = inputs[0].name
+        self._outputs = [outputs[0].name]
+
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, H, W, C) uint8 -> (N, classes) float32."""
+        answers: NDArray[np.float32] = self._session.run(self._outputs, {self._input: frames})[0]
+        return answers
+
+    def close(self) -> None:
+        self._session = None
+
+
+def open_ort(path: Path, name: str = "auto", *, threads: int | None = None) -> OrtBackend:
+    """Open an ONNX file.
+
+    A provider that was asked for and is not the session's first is an error: ONNX Runtime itself
+    would only warn and run on the CPU.
+
+    Raises:
+        BackendError: the provider is not in this build, or does not start on this machine.
+        BundleError: the file is not a graph that ONNX Runtime can load.
+    """
+    conflict = both_installed()
+    if conflict:
+        log.warning(conflict)
+    available = ort.get_available_providers()
+    if name == "auto":
+        name = "onnxruntime"
+        if _PROVIDERS["onnxruntime-cuda"] in available and Path("/dev/nvidiactl").exists():
+            try:
+                return _open(path, "onnxruntime-cuda", threads)
+            except BackendError as error:
+                log.warning("%s; running on the CPU", error)
+    if _PROVIDERS[name] not in available:
+        raise BackendError(
+            f"backend {name!r} needs {_PROVIDERS[name]}, this ONNX Runtime {ort.__version__} has"
+            f" {', '.join(available)}; install: pip uninstall -y onnxruntime &&"
+            " pip install 'edgecnn[gpu]'"
+        )
+    return _open(path, name, threads)
+
+
+def _open(path: Path, name: str, threads: int | None) -> OrtBackend:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors; what concerns the user is said by us
+    options.intra_op_num_threads = threads or _cores()
+    # Threads that spin between frames take the cores that decode and preprocess the next one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    provider = _PROVIDERS[name]
+    if name == "onnxruntime-cuda" and hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()  # the CUDA libraries that came as wheels
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:
+        raise BundleError(f"{path} cannot be loaded: {_first_line(error)}") from error
+    if session.get_providers()[0] != provider:
+        raise BackendError(
+            f"{provider} does not start on this machine: a CUDA library or the driver is missing;"
+            " 'edgecnn doctor' tells which"
+        )
+    return OrtBackend(session, name)
+
+
+def _cores() -> int:
+    """The cores that this process may use: a container's share, not the machine's."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,16 @@
+"""Read and write bundles: a folder with a manifest, ONNX graphs, engines and golden frames."""
+
+from edgecnn_runtime.bundle.golden import Golden, read_golden
+from edgecnn_runtime.bundle.read import Bundle, open_bundle
+from edgecnn_runtime.bundle.write import add_artifact, atomic_write, staged_folder, write_manifest
+
+__all__ = [
+    "Bundle",
+    "Golden",
+    "add_artifact",
+    "atomic_write",
+    "open_bundle",
+    "read_golden",
+    "staged_folder",
+    "write_manifest",
+]

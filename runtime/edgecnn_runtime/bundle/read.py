@@ -1,0 +1,111 @@
+"""Open a bundle and prove that its files are the ones that were written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn_runtime import manifest as schema
+from edgecnn_runtime.errors import BundleError
+from edgecnn_runtime.manifest import File, Manifest, OnnxArtifact
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder and its manifest. Every listed file was there, in its full length, when opened."""
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, entry: File) -> Path:
+        """The path of one of its files, after its content has been checked.
+
+        Raises:
+            BundleError: the file was altered since the bundle was written.
+        """
+        path = self.path / entry.file
+        _check_present(self.path, entry)
+        found = sha256(path)
+        if found != entry.sha256:
+            raise BundleError(
+                f"{path} was altered: its sha256 is {found[:12]}…, the manifest says"
+                f" {entry.sha256[:12]}…; export the bundle again"
+            )
+        return path
+
+    def check(self) -> None:
+        """Check the content of every file.
+
+        Raises:
+            BundleError: one is missing or altered.
+        """
+        for entry in self.entries():
+            self.file(entry)
+
+    def entries(self) -> tuple[File, ...]:
+        golden = (self.manifest.golden,) if self.manifest.golden else ()
+        return (*self.manifest.artifacts, *golden)
+
+    def onnx(self, precision: str | None = None) -> OnnxArtifact:
+        """The ONNX graph of a precision; without one, the first.
+
+        Raises:
+            BundleError: there is none.
+        """
+        graphs = self.manifest.onnx
+        found = [a for a in graphs if precision in (None, a.precision)]
+        if not found:
+            have = ", ".join(a.precision for a in graphs) or "no ONNX graph at all"
+            raise BundleError(
+                f"{self.path} has no ONNX graph of precision {precision or 'any'}; it has: {have}"
+            )
+        return found[0]
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a bundle folder.
+
+    Files are checked for presence and length; their content when they are used (`Bundle.file`).
+
+    Raises:
+        BundleError: not a bundle, an unreadable manifest, a missing or shortened file.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise BundleError(f"no bundle at {path}; expected a folder written by 'edgecnn export'")
+    try:
+        text = (path / "manifest.json").read_bytes()
+    except FileNotFoundError:
+        raise BundleError(
+            f"{path} is not a bundle: it has no manifest.json; expected a folder written by"
+            " 'edgecnn export'"
+        ) from None
+    try:
+        bundle = Bundle(path, schema.decode(text))
+    except ValueError as error:
+        raise BundleError(f"{path / 'manifest.json'} cannot be read: {error}") from error
+    for entry in bundle.entries():
+        _check_present(path, entry)
+    return bundle
+
+
+def _check_present(folder: Path, entry: File) -> None:
+    path = folder / entry.file
+    if not path.is_file():
+        raise BundleError(f"{path} is missing, though the manifest lists it; export it again")
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise BundleError(
+            f"{path} was altered: it has {size} bytes, the manifest says {entry.bytes};"
+            " export the bundle again"
+        )

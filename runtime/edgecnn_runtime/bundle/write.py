@@ -1,0 +1,92 @@
+"""Write bundles and run folders whole or not at all: to a temporary name, then rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from edgecnn_runtime import manifest as schema
+from edgecnn_runtime.bundle.read import Bundle
+from edgecnn_runtime.errors import BundleError
+from edgecnn_runtime.manifest import Artifact, Manifest
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def staged_folder(path: Path, *, marker: str) -> Iterator[Path]:
+    """Fill a temporary folder that takes the place of `path` when the block ends well.
+
+    Args:
+        path: where the folder will stand. An older one of the same kind is replaced.
+        marker: the file that tells that an existing folder is of this kind.
+
+    Raises:
+        BundleError: `path` holds something else, which is not overwritten.
+    """
+    if path.exists() and not (path / marker).is_file() and not _is_empty_folder(path):
+        raise BundleError(
+            f"{path} exists and is not ours to replace: it holds no {marker}; name another --out"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        _swap(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _swap(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.rename(old / "was")
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    atomic_write(folder / "manifest.json", schema.encode(manifest))
+
+
+def add_artifact(bundle: Bundle, artifact: Artifact, data: bytes) -> Bundle:
+    """Put a file into a bundle and list it; a listed artifact of the same name is replaced.
+
+    The file comes first and the manifest after, so that a manifest never lists what is not there.
+    """
+    atomic_write(bundle.path / artifact.file, data)
+    others = tuple(a for a in bundle.manifest.artifacts if a.file != artifact.file)
+    manifest = msgspec.structs.replace(bundle.manifest, artifacts=(*others, artifact))
+    write_manifest(bundle.path, manifest)
+    return Bundle(bundle.path, manifest)

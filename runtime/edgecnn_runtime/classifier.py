@@ -1,0 +1,113 @@
+"""A bundle that answers: frame in, labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.backends import Backend, open_backend
+from edgecnn_runtime.bundle import open_bundle
+from edgecnn_runtime.errors import BundleError
+from edgecnn_runtime.manifest import Manifest
+from edgecnn_runtime.preprocess import preprocess
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of an answer; `probability` is from 0 to 1."""
+
+    index: int
+    label: str
+    probability: float
+
+
+class Classifier:
+    """Classify frames with the network of a bundle.
+
+    The three steps `preprocess`, `infer` and `decide` are public, so that a loop can time and
+    overlap them; calling the classifier does all three.
+
+    >>> with Classifier.open("terrain.bundle") as classify:
+    ...     best = classify(frame)[0]
+    """
+
+    def __init__(self, manifest: Manifest, backend: Backend, *, top_k: int = 5) -> None:
+        spec = manifest.input
+        expected = (spec.height, spec.width, spec.channels)
+        if backend.input_shape != expected:
+            raise BundleError(
+                f"the graph takes {backend.input_shape}, the manifest says {expected};"
+                " export the bundle again"
+            )
+        self.manifest = manifest
+        self.backend = backend
+        self.labels = manifest.labels
+        self.top_k = min(top_k, len(manifest.labels))
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | Path,
+        *,
+        backend: str = "auto",
+        precision: str | None = None,
+        threads: int | None = None,
+        top_k: int = 5,
+    ) -> Classifier:
+        """Open a bundle on the best engine that this machine has.
+
+        Args:
+            bundle: a folder written by `edgecnn export`.
+            backend: `auto`, `onnxruntime`, `onnxruntime-cuda`.
+            precision: of the ONNX graph; the bundle's first by default.
+            threads: CPU threads; all cores by default.
+            top_k: how many predictions an answer holds.
+
+        Raises:
+            BundleError: the bundle is missing, incomplete or altered.
+            BackendError: the backend asked for cannot run here.
+        """
+        opened = open_bundle(bundle)
+        engine = open_backend(opened, backend, precision=precision, threads=threads)
+        return cls(opened.manifest, engine, top_k=top_k)
+
+    def __call__(self, frame: NDArray[np.uint8]) -> list[Prediction]:
+        """Classify one frame, uint8 (H, W, 3) BGR: predictions, the most probable first."""
+        return self.decide(self.infer(self.preprocess(frame)[None])[0])
+
+    def probabilities(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Classify frames of any sizes as one batch: float32 (N, classes)."""
+        return self.infer(np.stack([self.preprocess(frame) for frame in frames]))
+
+    def preprocess(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) BGR of any size -> the graph's (H, W, C)."""
+        return preprocess(frame, self.manifest.input)
+
+    def infer(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, H, W, C) uint8 -> (N, classes) float32."""
+        return self.backend.infer(inputs)
+
+    def decide(self, probabilities: NDArray[np.float32]) -> list[Prediction]:
+        """(classes,) -> the `top_k` most probable, best first; of equals the first class."""
+        order = np.argsort(-probabilities, kind="stable")[: self.top_k]
+        return [Prediction(int(i), self.labels[i], float(probabilities[i])) for i in order]
+
+    def close(self) -> None:
+        """Free the engine. A second call does nothing."""
+        self.backend.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,39 @@
+"""What every verb does alike: where people's output goes, and how a result is written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from edgecnn_runtime.bundle.write import atomic_write
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is standard output."),
+]
+
+
+def console(json_file: str | None = None) -> Console:
+    """Where people read: standard error when the JSON goes to standard output."""
+    from rich.console import Console
+
+    return Console(stderr=json_file == "-", highlight=False, soft_wrap=True)
+
+
+def write_result(result: Any, json_file: str | None) -> None:
+    """Write a verb's result to the file named by `--json`, or to standard output for `-`."""
+    if json_file is None:
+        return
+    data = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
+    if json_file == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        atomic_write(Path(json_file), data)

@@ -1,0 +1,168 @@
+"""What a model is: input, preprocessing, labels, artifacts. The schema of manifest.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Size = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+# Relative, inside the bundle: a manifest from a stranger must not reach out of its folder.
+BundlePath = Annotated[str, msgspec.Meta(pattern=r"^(?!/)(?!.*\.\.)[A-Za-z0-9._+/-]+$")]
+Color = Literal["bgr", "rgb", "gray"]
+ResizeMode = Literal["crop", "stretch", "letterbox", "pad"]
+Interpolation = Literal["area+linear", "bilinear-antialias", "bicubic-antialias"]
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The only description of preprocessing: from a BGR camera frame to what the graph takes.
+
+    The steps, in order: resize and crop on the frame, colour, inversion, border. What comes out is
+    uint8 (height, width, channels); the graph subtracts `mean` and divides by `std`, both on the
+    scale 0 to 1 and in the order of `color`.
+
+    Attributes:
+        resize: `crop` scales the shorter side to `shorter_side` and cuts the middle `crop`;
+            `stretch` ignores the aspect; `letterbox` fits the whole frame and fills the border;
+            `pad` does as `crop` and then puts the cut in the middle of a border.
+        shorter_side: pixels; for `crop` and `pad`. A frame whose scaled side would not cover `crop`
+            is scaled until it does.
+        crop: (height, width) cut from the middle; for `crop` it is the input's own size.
+        invert: dark ink to light, after the colour conversion.
+        border: grey level of the border of `letterbox` and `pad`.
+    """
+
+    height: Size
+    width: Size
+    channels: Literal[1, 3]
+    color: Color
+    resize: ResizeMode = "crop"
+    shorter_side: Size | None = None
+    crop: tuple[Size, Size] | None = None
+    interpolation: Interpolation = "area+linear"
+    invert: bool = False
+    border: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if (self.channels == 1) != (self.color == "gray"):
+            raise ValueError(f"color {self.color!r} does not have {self.channels} channel(s)")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError(f"mean and std need {self.channels} value(s) each")
+        if not all(s > 0 for s in self.std):
+            raise ValueError("every std must be above 0")
+        if self.resize in ("crop", "pad"):
+            self._check_crop()
+
+    def _check_crop(self) -> None:
+        if self.shorter_side is None or self.crop is None:
+            raise ValueError(f"resize {self.resize!r} needs shorter_side and crop")
+        if self.resize == "crop" and self.crop != (self.height, self.width):
+            raise ValueError(f"crop {self.crop} must be the input's {(self.height, self.width)}")
+        if self.crop[0] > self.height or self.crop[1] > self.width:
+            raise ValueError(f"crop {self.crop} does not fit {(self.height, self.width)}")
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """Name, size and cost of the network. `macs` is for one image."""
+
+    name: str
+    width: float = 1.0
+    resolution: tuple[int, int]
+    depth: int | None = None
+    parameters: int
+    macs: int | None = None
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the bundle; `file` is relative to it."""
+
+    file: BundlePath
+    sha256: Sha256
+    bytes: int
+
+
+class OnnxArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="onnx"):
+    """An ONNX graph: uint8 NHWC frames in, probabilities out."""
+
+    precision: str
+
+
+class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="engine"):
+    """A compiled engine, one per precision and target.
+
+    Attributes:
+        target: compute capability, `sm86`.
+        batch: smallest, best and largest batch of its optimisation profile.
+        onnx_sha256: of the graph that it was compiled from.
+    """
+
+    precision: str
+    compiler: Literal["tensorrt", "tensorrt-rtx"]
+    version: str
+    target: str
+    batch: tuple[int, int, int]
+    onnx_sha256: Sha256
+
+
+Artifact = OnnxArtifact | EngineArtifact
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The bundle's manifest.json.
+
+    Attributes:
+        weights: `trained`, `pretrained NAME` or `random`.
+        metrics: figures measured when the bundle was made, top-1 among them.
+        provenance: how it was made: versions, run, data, time.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    task: Literal["classify"] = "classify"
+    model: Model
+    input: Input
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    weights: Annotated[str, msgspec.Meta(pattern="^(trained|random|pretrained .+)$")]
+    artifacts: Annotated[tuple[Artifact, ...], msgspec.Meta(min_length=1)]
+    golden: File | None = None
+    metrics: dict[str, float] = {}
+    provenance: dict[str, Any] = {}
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its weights were never trained: said wherever its answers are shown."""
+        return self.weights == "random"
+
+    @property
+    def onnx(self) -> tuple[OnnxArtifact, ...]:
+        return tuple(a for a in self.artifacts if isinstance(a, OnnxArtifact))
+
+    @property
+    def engines(self) -> tuple[EngineArtifact, ...]:
+        return tuple(a for a in self.artifacts if isinstance(a, EngineArtifact))
+
+
+def decode(text: bytes) -> Manifest:
+    """Read manifest.json.
+
+    Raises:
+        ValueError: it is not JSON, not of this schema, or of a newer one.
+    """
+
+    class Version(msgspec.Struct):
+        schema_version: int
+
+    version = msgspec.json.decode(text, type=Version).schema_version
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"schema version {version}, this edgecnn reads up to {SCHEMA_VERSION}: upgrade edgecnn"
+        )
+    return msgspec.json.decode(text, type=Manifest)
+
+
+def encode(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"

@@ -1,0 +1,166 @@
+"""From a camera frame to the network's input: the one implementation of it.
+
+Validation, evaluation, calibration, parity and the device all call `preprocess`, so that they
+cannot differ. What it does is described by `manifest.Input` and by nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.errors import InputError, MissingPackageError
+
+if TYPE_CHECKING:
+    from edgecnn_runtime.manifest import Input
+
+try:
+    import cv2
+except ImportError as error:  # no OpenCV at all, or a system library of its window build is missing
+    raise MissingPackageError(
+        f"OpenCV does not load ({error}); expected opencv-python-headless, which needs no libGL:"
+        " pip uninstall -y opencv-python && pip install opencv-python-headless"
+    ) from error
+
+Frame = NDArray[np.uint8]
+
+
+class _Plan(NamedTuple):
+    """Where each pixel goes, for one size of frame."""
+
+    resized: tuple[int, int]  # (height, width) of the whole frame after scaling
+    cut: tuple[int, int, int, int]  # top, left, height, width, in the scaled frame
+    place: tuple[int, int] | None  # top, left in the output where a border is filled
+
+
+@lru_cache(maxsize=64)
+def _plan(spec: Input, height: int, width: int) -> _Plan:
+    target = (spec.height, spec.width)
+    if spec.resize == "stretch":
+        return _Plan(target, (0, 0, *target), None)
+    if spec.resize == "letterbox":
+        scale = min(spec.height / height, spec.width / width)
+        resized = (
+            min(spec.height, max(1, round(height * scale))),
+            min(spec.width, max(1, round(width * scale))),
+        )
+        place = ((spec.height - resized[0]) // 2, (spec.width - resized[1]) // 2)
+        return _Plan(resized, (0, 0, *resized), None if resized == target else place)
+    assert spec.shorter_side is not None
+    assert spec.crop is not None
+    crop_h, crop_w = spec.crop
+    short = min(height, width)
+    # torchvision's Resize truncates the longer side, and its CenterCrop rounds half to even.
+    resized = (spec.shorter_side * height // short, spec.shorter_side * width // short)
+    if resized[0] < crop_h or resized[1] < crop_w:
+        cover = max(crop_h / height, crop_w / width)
+        resized = (max(crop_h, int(height * cover)), max(crop_w, int(width * cover)))
+    cut = (round((resized[0] - crop_h) / 2), round((resized[1] - crop_w) / 2), crop_h, crop_w)
+    place = ((spec.height - crop_h) // 2, (spec.width - crop_w) // 2)
+    return _Plan(resized, cut, None if spec.crop == target else place)
+
+
+def as_bgr(frame: Frame) -> Frame:
+    """Check a frame and give it three channels.
+
+    Args:
+        frame: uint8, (H, W, 3) BGR as OpenCV gives it, or (H, W) or (H, W, 1) grey.
+
+    Raises:
+        InputError: another type or shape.
+    """
+    if isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.size:
+        if frame.ndim == 3 and frame.shape[2] == 3:
+            return frame
+        if frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 1):
+            return _uint8(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    is_array = isinstance(frame, np.ndarray)
+    got = f"{frame.dtype} {frame.shape}" if is_array else type(frame).__name__
+    raise InputError(f"a frame of {got}; expected uint8 (H, W, 3), BGR as OpenCV gives it")
+
+
+def preprocess(frame: Frame, spec: Input) -> Frame:
+    """Turn a camera frame into the graph's input.
+
+    Args:
+        frame: uint8 (H, W, 3) BGR, any size; grey (H, W) is taken too.
+        spec: the manifest's description of the input.
+
+    Returns:
+        uint8 (spec.height, spec.width, spec.channels), contiguous, never a view of `frame`.
+
+    Raises:
+        InputError: `frame` is not a frame.
+    """
+    frame = as_bgr(frame)
+    plan = _plan(spec, frame.shape[0], frame.shape[1])
+    image = _resize(frame, plan, spec.interpolation)
+    if spec.color == "rgb":
+        image = _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    elif spec.color == "gray":
+        image = _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[:, :, None]
+    if spec.invert:
+        image = 255 - image
+    if plan.place is not None:
+        top, left = plan.place
+        canvas = np.full((spec.height, spec.width, spec.channels), spec.border, np.uint8)
+        canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+        return canvas
+    if image.base is not None and not spec.invert and spec.color != "gray":
+        return image.copy()
+    return np.ascontiguousarray(image)
+
+
+def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
+    """Scale to `plan.resized` and cut: (H, W, 3) -> (cut height, cut width, 3)."""
+    top, left, height, width = plan.cut
+    if frame.shape[:2] == plan.resized:
+        return frame[top : top + height, left : left + width]
+    if interpolation != "area+linear":
+        return _resize_antialias(frame, plan, interpolation)
+    small = _decimate(frame, plan.resized)
+    if small.shape[:2] != plan.resized:
+        size = (plan.resized[1], plan.resized[0])
+        small = _uint8(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR))
+    return small[top : top + height, left : left + width]
+
+
+def _decimate(frame: Frame, resized: tuple[int, int]) -> Frame:
+    """Average whole blocks of pixels, so that the linear filter that follows does not alias."""
+    height, width = frame.shape[:2]
+    factor = min(height // resized[0], width // resized[1])
+    if factor < 2:
+        return frame
+    rows, columns = height // factor, width // factor
+    top, left = (height - rows * factor) // 2, (width - columns * factor) // 2
+    whole = frame[top : top + rows * factor, left : left + columns * factor]
+    return _uint8(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
+
+
+def _resize_antialias(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
+    """Pillow's filters, which torchvision's and timm's weights were trained with.
+
+    Only the cut is computed, from a box of fractional pixels.
+    """
+    from PIL import Image
+
+    filters = {
+        "bilinear-antialias": Image.Resampling.BILINEAR,
+        "bicubic-antialias": Image.Resampling.BICUBIC,
+    }
+    top, left, height, width = plan.cut
+    down, across = frame.shape[0] / plan.resized[0], frame.shape[1] / plan.resized[1]
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    # The corners in floating point may pass the frame's edge by a rounding error.
+    box = (box[0], box[1], min(box[2], frame.shape[1]), min(box[3], frame.shape[0]))
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    return np.asarray(image.resize((width, height), filters[interpolation], box=box))
+
+
+def _uint8(array: object) -> Frame:
+    """OpenCV is typed for every kind of matrix; ours are all uint8."""
+    assert isinstance(array, np.ndarray)
+    return array
