@@ -1,0 +1,97 @@
+"""`edgecnn train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from edgecnn_runtime.console import JsonOption, console, write_result
+from edgecnn_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from edgecnn.training.run import Run
+
+
+def command(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="terrain, mnist5k or a folder.")],
+    model: Annotated[str, typer.Option(help="A network of 'edgecnn models'.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
+    width: Annotated[float, typer.Option(help="Channel multiplier.")] = 1.0,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="R|HxW", help="Input size; the network's by default.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="How to train; the data's by default.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak rate, in place of the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes split, weights and order.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished RUN.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older RUN.")] = False,
+    json: JsonOption = None,
+) -> None:
+    """Train a network on DATA and leave a run folder that says how it was made."""
+    from edgecnn.data import load_data
+    from edgecnn.models.cost import parameters
+    from edgecnn.training.fit import fit, replace_run
+
+    out_to = console(json)
+    run = _describe(data, model, width, resolution, recipe, seed)
+    changes = {"epochs": epochs, "batch_size": batch, "lr": lr}
+    settings = {k: v for k, v in changes.items() if v is not None}
+    run = msgspec.structs.replace(run, recipe=msgspec.structs.replace(run.recipe, **settings))
+    if overwrite and not resume:
+        replace_run(out)
+    loaded = load_data(data, seed)
+    out_to.print(
+        f"{run.model}, width {run.width:g}, {run.input.height}x{run.input.width},"
+        f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
+        f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.epochs} epochs"
+    )
+    result = fit(run, loaded, out, resume=resume)
+    out_to.print(
+        f"top-1 [bold]{result.top1:.3f}[/bold], top-5 {result.top5:.3f} on the held-out images;"
+        f" {result.seconds:.0f} s, {result.images_per_second:.0f} images/s; run in {out}"
+    )
+    write_result(result, json)
+
+
+def _describe(
+    data: str, model: str, width: float, resolution: str | None, recipe: str | None, seed: int
+) -> Run:
+    from edgecnn.data import load_data
+    from edgecnn.models.registry import build, check_resolution, entry
+    from edgecnn.training.inputs import input_for
+    from edgecnn.training.recipe import load_recipe
+    from edgecnn.training.run import Run
+
+    row = entry(model)
+    height, wide = parse_resolution(resolution) if resolution else (row.resolution,) * 2
+    check_resolution(model, height, wide)
+    loaded = load_data(data, seed)
+    build(model, width=width)
+    return Run(
+        model=model,
+        width=width,
+        input=input_for(loaded, height, wide, row.channels),
+        labels=loaded.labels,
+        data=data,
+        seed=seed,
+        recipe=load_recipe(recipe or loaded.recipe),
+    )
+
+
+def parse_resolution(text: str) -> tuple[int, int]:
+    """`224` or `48x192` -> (height, width).
+
+    Raises:
+        InputError: anything else.
+    """
+    parts = text.lower().split("x")
+    if len(parts) in (1, 2) and all(p.isdigit() and 0 < int(p) <= 16384 for p in parts):
+        return int(parts[0]), int(parts[-1])
+    raise InputError(f"resolution {text!r}; expected R or HxW in pixels, such as 224 or 48x192")

@@ -1,0 +1,218 @@
+"""Train: data and recipe in, run folder out."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import shutil
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+from torch.utils.data import DataLoader
+
+from edgecnn.data import DataSet
+from edgecnn.models.cost import parameters
+from edgecnn.training.checkpoint import SafetensorsIO, save_tensors
+from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
+from edgecnn.training.module import Classification
+from edgecnn.training.run import Run, is_run, read_run, write_run
+from edgecnn_runtime.bundle import atomic_write
+from edgecnn_runtime.errors import InputError
+
+RESUME = "resume.ckpt"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `edgecnn train` answers with; top1 and top5 are those of the best epoch."""
+
+    run: str
+    model: str
+    parameters: int
+    top1: float
+    top5: float
+    seconds: float
+    images_per_second: float
+
+
+def fit(
+    run: Run, data: DataSet, out: Path, *, resume: bool = False, progress: bool = True
+) -> Trained:
+    """Train a network from scratch, or go on with a run that was interrupted.
+
+    Args:
+        run: what to train, without metrics.
+        data: the data set that `run.data` names.
+        out: the run folder to make, or to go on with.
+        resume: go on from the last whole epoch of `out`.
+        progress: draw a bar on standard error where that is a terminal.
+
+    Raises:
+        InputError: `out` holds something already, or nothing to resume, or another run.
+    """
+    _prepare(run, out, resume)
+    atomic_write(out / "split.json", msgspec.json.encode(data.record))
+    torch.manual_seed(run.seed)
+    network = run.network().to(memory_format=torch.channels_last)
+    train, val = _loaders(run, data)
+    steps = len(train) * run.recipe.epochs
+    module = Classification(network, run, steps)
+    keep = _Keep(run, out)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        _quiet()
+        trainer = _trainer(run, out, keep, progress)
+        trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
+    seconds = time.perf_counter() - started
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return Trained(
+        run=str(out),
+        model=run.model,
+        parameters=parameters(network),
+        top1=keep.best["top1"],
+        top5=keep.best["top5"],
+        seconds=round(seconds, 3),
+        images_per_second=round(keep.images / seconds, 1),
+    )
+
+
+def _prepare(run: Run, out: Path, resume: bool) -> None:
+    if resume:
+        before = read_run(out)
+        if not (out / RESUME).is_file():
+            raise InputError(f"{out} has no {RESUME}: it ended before its first epoch; train anew")
+        fields = ("model", "width", "input", "labels", "data", "seed", "recipe")
+        other = [f for f in fields if getattr(before, f) != getattr(run, f)]
+        if other:
+            raise InputError(f"{out} is a run with another {other[0]}; expected the same to resume")
+        return
+    if is_run(out):
+        raise InputError(f"{out} holds a run; go on with --resume, replace it with --overwrite")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not a run; name another --out")
+    write_run(out, msgspec.structs.replace(run, made=_made()))
+
+
+def replace_run(out: Path) -> None:
+    """Remove an older run, and nothing that is not one."""
+    if is_run(out):
+        shutil.rmtree(out)
+
+
+def _made() -> dict[str, Any]:
+    names = ("edgecnn", "torch", "torchvision", "lightning", "numpy")
+    return {
+        "command": " ".join(["edgecnn", *sys.argv[1:]]),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "versions": {name: metadata.version(name) for name in names},
+    }
+
+
+def _loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    training = TrainingSet(data.train, run.input, run.recipe.augment, run.seed)
+    workers = 0 if data.in_memory else min(8, len(os.sched_getaffinity(0)))
+    batch = min(run.recipe.batch_size, len(training))
+    common: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
+    train: DataLoader[Any] = DataLoader(
+        training,
+        batch_size=batch,
+        sampler=EpochSampler(len(training), run.seed),
+        # A last batch of one image would give batch norm nothing to average.
+        drop_last=len(training) % batch == 1,
+        **common,
+    )
+    val: DataLoader[Any] = DataLoader(ValidationSet(data.val, run.input), batch_size=256, **common)
+    return train, val
+
+
+def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
+    bar = progress and sys.stderr.isatty()
+    resume = ModelCheckpoint(
+        dirpath=out, filename="resume", save_last=False, save_top_k=1, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [keep, resume]
+    if bar:
+        callbacks.append(TQDMProgressBar(leave=False))
+    return Trainer(
+        max_epochs=run.recipe.epochs,
+        accelerator="auto",
+        devices=1,
+        logger=[
+            CSVLogger(out, name="", version="", flush_logs_every_n_steps=1000),
+            TensorBoardLogger(out, name="", version="", sub_dir="tensorboard"),
+        ],
+        callbacks=callbacks,
+        plugins=[SafetensorsIO()],
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        log_every_n_steps=max(1, math.ceil(len(run.labels))),
+        num_sanity_val_steps=0,
+        # Kernels on the CPU are deterministic at one thread count; to ask for it makes them 3 to 5
+        # times slower (depthwise convolutions leave their fast path).
+        deterministic=torch.cuda.is_available(),
+    )
+
+
+class _Keep(Callback):
+    """After each epoch, the last weights; after the best one so far, these too."""
+
+    def __init__(self, run: Run, out: Path) -> None:
+        self.run, self.out, self.images = run, out, 0
+        self.best: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.images += len(batch[1])
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        epoch = trainer.current_epoch + 1
+        network = pl_module.network
+        assert isinstance(network, nn.Module)
+        self._save("last", network, epoch, figures)
+        better = (figures["top1"], -figures["val_loss"])
+        if not self.best or better > (self.best["top1"], -self.best["val_loss"]):
+            self.best = {**figures, "epoch": epoch}
+            self._save("best", network, epoch, figures)
+            before = read_run(self.out)
+            metrics = {"top1": figures["top1"], "top5": figures["top5"], "epoch": epoch}
+            write_run(self.out, msgspec.structs.replace(before, metrics=metrics))
+
+    def _save(self, name: str, network: nn.Module, epoch: int, figures: dict[str, float]) -> None:
+        save_tensors(self.out / f"{name}.safetensors", network.state_dict())
+        text = msgspec.json.encode({"epoch": epoch, **figures, "model": self.run.model})
+        atomic_write(self.out / f"{name}.json", msgspec.json.format(text, indent=2) + b"\n")
+
+
+def _quiet() -> None:
+    """Lightning's advice is for people who write loops; ours are written."""
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
