@@ -1,0 +1,51 @@
+"""Facts about the tracked files that no other tool looks at."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import edgecnn_runtime
+
+ROOT = Path(__file__).parents[2]
+# Written in pieces, so that this file does not hold them.
+REGISTRIES = ("py" + "pi.org", "python" + "hosted.org", "deb." + "debian.org", "files." + "python")
+LOCKS = {"uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "pylock.toml", "conda-lock.yml"}
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_version_is_the_same_in_pyproject_and_package() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    declared = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
+    assert declared is not None
+    assert declared[1] == edgecnn_runtime.__version__
+
+
+def test_changelog_has_this_version() -> None:
+    assert f"## [{edgecnn_runtime.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_lock_file(tracked: list[Path]) -> None:
+    assert [path for path in tracked if path.name in LOCKS] == []
+
+
+def test_no_registry_host_and_no_machine_path(tracked: list[Path]) -> None:
+    unwanted = re.compile("|".join([*map(re.escape, REGISTRIES), r"(?<![\w.])/(work|home|root)/"]))
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked
+        if (match := unwanted.search(path.read_bytes().decode("utf-8", "ignore")))
+    ]
+    assert found == []
