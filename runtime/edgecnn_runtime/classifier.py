@@ -95,7 +95,8 @@ class Classifier:
     def decide(self, probabilities: NDArray[np.float32]) -> list[Prediction]:
         """(classes,) -> the `top_k` most probable, best first; of equals the first class."""
         order = np.argsort(-probabilities, kind="stable")[: self.top_k]
-        return [Prediction(int(i), self.labels[i], float(probabilities[i])) for i in order]
+        best = zip(order.tolist(), probabilities[order].tolist(), strict=True)
+        return [Prediction(i, self.labels[i], probability) for i, probability in best]
 
     def close(self) -> None:
         """Free the engine. A second call does nothing."""

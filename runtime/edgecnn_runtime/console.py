@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from edgecnn_runtime.bundle.write import atomic_write
+from edgecnn_runtime.atomic import atomic_write
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -110,7 +110,8 @@ def preprocess(frame: Frame, spec: Input) -> Frame:
         canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
         return canvas
     if image.base is not None and not spec.invert and spec.color != "gray":
-        return image.copy()
+        copied: Frame = image.copy()
+        return copied
     return np.ascontiguousarray(image)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn_runtime.errors import BackendError, BundleError, MissingPackageError
+from edgecnn_runtime.installed import conflicts
+from edgecnn_runtime.latency.device import cores
 
 try:
     import onnxruntime as ort
@@ -26,24 +26,6 @@ _PROVIDERS = {
     "onnxruntime": "CPUExecutionProvider",
     "onnxruntime-cuda": "CUDAExecutionProvider",
 }
-
-
-def both_installed() -> str | None:
-    """What to do where onnxruntime and onnxruntime-gpu overwrote one another, else None."""
-    found = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue
-        found.append(name)
-    if len(found) < 2:
-        return None
-    return (
-        "onnxruntime and onnxruntime-gpu are both installed and overwrite one another; keep one:"
-        " pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-        " (or onnxruntime, without a GPU)"
-    )
 
 
 class OrtBackend:
@@ -82,9 +64,9 @@ def open_ort(path: Path, name: str = "auto", *, threads: int | None = None) -> O
         BackendError: the provider is not in this build, or does not start on this machine.
         BundleError: the file is not a graph that ONNX Runtime can load.
     """
-    conflict = both_installed()
+    conflict = conflicts().get("onnxruntime")
     if conflict:
-        log.warning(conflict)
+        log.warning("%s; keep one: %s", *conflict)
     available = ort.get_available_providers()
     if name == "auto":
         name = "onnxruntime"
@@ -105,7 +87,7 @@ def open_ort(path: Path, name: str = "auto", *, threads: int | None = None) -> O
 def _open(path: Path, name: str, threads: int | None) -> OrtBackend:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors; what concerns the user is said by us
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or cores()
     # Threads that spin between frames take the cores that decode and preprocess the next one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     provider = _PROVIDERS[name]
@@ -121,12 +103,6 @@ def _open(path: Path, name: str, threads: int | None) -> OrtBackend:
             " 'edgecnn doctor' tells which"
         )
     return OrtBackend(session, name)
-
-
-def _cores() -> int:
-    """The cores that this process may use: a container's share, not the machine's."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,9 @@
 """Read and write bundles: a folder with a manifest, ONNX graphs, engines and golden frames."""
 
+from edgecnn_runtime.atomic import atomic_write
 from edgecnn_runtime.bundle.golden import Golden, read_golden
 from edgecnn_runtime.bundle.read import Bundle, open_bundle
-from edgecnn_runtime.bundle.write import add_artifact, atomic_write, staged_folder, write_manifest
+from edgecnn_runtime.bundle.write import add_artifact, staged_folder, write_manifest
 
 __all__ = [
     "Bundle",

@@ -1,0 +1,120 @@
+"""Sources that end: images and video files. Every frame is read, in order, none twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from edgecnn_runtime.camera.image import read_image
+from edgecnn_runtime.camera.quiet import quiet_opencv
+from edgecnn_runtime.camera.source import Captured, stamped
+from edgecnn_runtime.errors import SourceError
+
+log = logging.getLogger("edgecnn")
+
+
+class _FileSource:
+    is_live = False
+    age_from: Literal["capture", "arrival"] = "capture"
+    fps: float | None = None
+    reconnects = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.errors = 0
+        self._index = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        pass
+
+
+class ImageSource(_FileSource):
+    """Images one after another. A broken one is counted, said and skipped.
+
+    Raises:
+        SourceError: the only image cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        super().__init__(name)
+        self._paths = iter(paths)
+        # The only image has to be good, and to say so before anything starts.
+        self._only = read_image(paths[0]) if len(paths) == 1 else None
+
+    def read(self) -> Captured | None:
+        """The next image that can be read; None after the last."""
+        for path in self._paths:
+            if self._stopped:
+                return None
+            try:
+                frame = self._only if self._only is not None else read_image(path)
+            except SourceError as error:
+                self.errors += 1
+                log.warning("%s; skipped", error)
+                continue
+            captured = stamped(frame, self._index)
+            self._index += 1
+            return captured
+        return None
+
+
+class VideoSource(_FileSource):
+    """A video file.
+
+    Raises:
+        SourceError: it cannot be opened, or has no frame.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(name)
+        self._path = path
+        with quiet_opencv():
+            self._video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+            if not self._video.isOpened():  # an OpenCV without FFmpeg, as on some devices
+                self._video = cv2.VideoCapture(str(path))
+        if not self._video.isOpened():
+            raise SourceError(
+                f"{path} does not open as a video: it is damaged, cut short, or in a format that"
+                " this OpenCV cannot decode"
+            )
+        rate = self._video.get(cv2.CAP_PROP_FPS)
+        self.fps = rate if 0 < rate < 1000 else None
+        self._announced = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
+
+    def read(self) -> Captured | None:
+        """The next frame; None after the last, with a warning where frames are missing."""
+        if self._stopped:
+            return None
+        good, frame = self._video.read()
+        if not good:
+            self._check_end()
+            return None
+        captured = stamped(np.asarray(frame), self._index)
+        self._index += 1
+        return captured
+
+    def _check_end(self) -> None:
+        if self._index == 0:
+            raise SourceError(f"{self._path} opens as a video but has no frame that decodes")
+        missing = self._announced - self._index
+        if missing > 0:
+            self.errors += 1
+            log.warning(
+                "%s ends after %d of the %d frames that it announces: it was cut short",
+                self._path,
+                self._index,
+                self._announced,
+            )
+
+    def close(self) -> None:
+        """Release the file."""
+        self._video.release()

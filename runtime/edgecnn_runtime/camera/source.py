@@ -1,0 +1,67 @@
+"""What every source of frames looks like to the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from time import perf_counter_ns
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A frame and when it was taken.
+
+    Attributes:
+        frame: uint8 (H, W, 3) BGR; nothing else writes into it.
+        stamp_ns: `time.perf_counter_ns` at capture or arrival, see `Source.age_from`.
+        utc: the same moment on the wall's clock.
+        index: of the frames of this source, from 0.
+    """
+
+    frame: NDArray[np.uint8]
+    stamp_ns: int
+    utc: datetime
+    index: int
+
+
+class Source(Protocol):
+    """Gives frames one after another.
+
+    `read` and `close` are called by one thread, `stop` by any.
+
+    Attributes:
+        name: for people and records; never holds credentials.
+        is_live: frames come whether or not someone takes them, so only the newest is worth having.
+        age_from: whether `stamp_ns` is of the capture itself or of the arrival here.
+        fps: frames a second as announced, None where unknown.
+        reconnects: how often it was lost and came back.
+        errors: how many frames could not be read and were skipped.
+    """
+
+    name: str
+    is_live: bool
+    age_from: Literal["capture", "arrival"]
+    fps: float | None
+    reconnects: int
+    errors: int
+
+    def read(self) -> Captured | None:
+        """The next frame; None at the end."""
+        ...
+
+    def stop(self) -> None:
+        """Make a `read` that waits return None soon."""
+        ...
+
+    def close(self) -> None:
+        """Release the device or file. A second call does nothing."""
+        ...
+
+
+def stamped(frame: NDArray[np.uint8], index: int) -> Captured:
+    """A frame that was captured just now."""
+    return Captured(frame, perf_counter_ns(), datetime.now(timezone.utc), index)

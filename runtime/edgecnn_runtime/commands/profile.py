@@ -1,0 +1,144 @@
+"""The verb `profile`."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecnn_runtime.console import JsonOption, console, write_result
+from edgecnn_runtime.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from edgecnn_runtime.latency.profile import Profile
+
+
+def command(
+    bundle: Annotated[str, typer.Argument(help="A bundle folder.")],
+    rate: Annotated[
+        str, typer.Option(metavar="max|FPS", help="As fast as possible, or paced as a camera.")
+    ] = "max",
+    idle: Annotated[float, typer.Option(min=0, help="Seconds to pause before each frame.")] = 0.0,
+    frames: Annotated[int, typer.Option(min=1, help="Frames to measure after warm-up.")] = 300,
+    backend: Annotated[
+        str, typer.Option(help="auto, onnxruntime, onnxruntime-cuda or all.")
+    ] = "auto",
+    precision: Annotated[str | None, typer.Option(help="Of the ONNX graph, as fp32.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    frame_size: Annotated[str, typer.Option(metavar="WxH", help="Of the camera.")] = "640x480",
+    json: JsonOption = None,
+) -> None:
+    """Latency of each stage in percentiles, on the bundle's own frames."""
+    from edgecnn_runtime.backends import BACKENDS
+
+    fps, size = _rate(rate), _size(frame_size)
+    if fps and idle:
+        raise InputError("--rate FPS and --idle S are two ways to pace the loop; give one of them")
+    out = console(json)
+    if backend != "all":
+        result = _profile(bundle, backend, precision, threads, size, frames, fps, idle)
+        _print(result, out)
+        write_result(result, json)
+        return
+    results: list[Profile] = []
+    skipped: list[dict[str, str]] = []
+    for name in BACKENDS[1:]:
+        try:
+            results.append(_profile(bundle, name, precision, threads, size, frames, fps, idle))
+        except BackendError as error:
+            skipped.append({"backend": name, "why": str(error)})
+            out.print(f"{name} skipped: {error}", markup=False)
+            continue
+        _print(results[-1], out)
+    write_result({"profiles": results, "skipped": skipped}, json)
+
+
+def _rate(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = 0.0
+    if not 0 < fps <= 100_000:
+        raise InputError(f"--rate {text!r}; expected max or frames a second above 0")
+    return fps
+
+
+def _size(text: str) -> tuple[int, int]:
+    """`640x480` -> (height, width)."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None:
+        raise InputError(f"--frame-size {text!r}; expected WIDTHxHEIGHT, as 640x480")
+    return int(match[2]), int(match[1])
+
+
+def _profile(
+    bundle: str,
+    backend: str,
+    precision: str | None,
+    threads: int | None,
+    size: tuple[int, int],
+    count: int,
+    rate: float | None,
+    idle_s: float,
+) -> Profile:
+    from edgecnn_runtime.classifier import Classifier
+    from edgecnn_runtime.latency.device import device_of
+    from edgecnn_runtime.latency.profile import profile
+    from edgecnn_runtime.latency.report import progress
+
+    began = perf_counter()
+    with ExitStack() as stack:
+        classify = stack.enter_context(
+            Classifier.open(bundle, backend=backend, precision=precision, threads=threads)
+        )
+        load_ms = (perf_counter() - began) * 1e3
+        tick = stack.enter_context(progress(classify.backend.name, count))
+        return profile(
+            classify,
+            _camera_frames(bundle, size),
+            count=count,
+            rate=rate,
+            idle_s=idle_s,
+            device=device_of(classify.backend.name),
+            load_ms=load_ms,
+            on_frame=tick,
+        )
+
+
+def _camera_frames(bundle: str, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    from edgecnn_runtime.bundle import open_bundle, read_golden
+    from edgecnn_runtime.camera.image import resize_frame
+
+    return [resize_frame(frame, *size) for frame in read_golden(open_bundle(bundle)).frames]
+
+
+def _print(result: Profile, out: Console) -> None:
+    from edgecnn_runtime.latency.report import latency_table, trtexec_lines
+
+    pace = f"paced at {result.rate:g} fps" if result.rate else "as fast as possible"
+    idle = f", {result.idle_s:g} s idle before each" if result.idle_s else ""
+    out.print(f"{result.backend} on {result.device}", markup=False)
+    out.print(
+        f"{result.frames} frames {pace}{idle}; load {result.load_ms:.0f} ms, first inference"
+        f" {result.first_ms:.1f} ms, {result.warmup_frames} frames of warm-up"
+    )
+    if result.rate:
+        out.print(f"{result.late_starts} frames were due before the one before was done")
+    stages = result.stages
+    rows = {
+        "preprocess": stages.preprocess,
+        "infer": stages.infer,
+        "postprocess": stages.postprocess,
+        "end to end": result.end_to_end,
+    }
+    out.print(latency_table(rows), soft_wrap=False)
+    out.print(trtexec_lines(result.throughput_fps, result.end_to_end), markup=False)

@@ -1,0 +1,1 @@
+"""Honest latency: histograms of constant size, percentiles, profiles. Nothing is clipped."""

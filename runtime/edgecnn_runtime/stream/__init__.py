@@ -1,0 +1,1 @@
+"""The loop from a source to results, and where results go."""

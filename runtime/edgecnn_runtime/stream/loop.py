@@ -1,0 +1,233 @@
+"""The loop: capture in one thread, inference in the caller's, one handoff a frame between them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.camera.newest import Handoff, every_frame, newest_frame
+from edgecnn_runtime.camera.source import Captured, Source
+from edgecnn_runtime.camera.sources import open_source
+from edgecnn_runtime.classifier import Classifier, Prediction
+from edgecnn_runtime.latency.histogram import Histogram
+from edgecnn_runtime.latency.stages import StageTimes
+from edgecnn_runtime.stream.summary import StreamSummary, summarise
+
+READ_AHEAD = 2  # frames of a file that wait in memory, preprocessed
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one frame.
+
+    Attributes:
+        source: its name.
+        index: of the frame among those that the source gave, from 0; gaps are dropped frames.
+        predictions: best first, as many as the classifier's `top_k`.
+        frame: uint8 (H, W, 3) BGR as captured; yours to keep, not to write into.
+        captured_at: UTC.
+        frame_age_ms: from the capture stamp until this answer existed, waiting included.
+        end_to_end_ms: the work on this frame: its three stages, without waiting.
+    """
+
+    source: str
+    index: int
+    predictions: list[Prediction]
+    frame: NDArray[np.uint8]
+    captured_at: datetime
+    frame_age_ms: float
+    preprocess_ms: float
+    infer_ms: float
+    postprocess_ms: float
+
+    @property
+    def best(self) -> Prediction:
+        """The most probable class."""
+        return self.predictions[0]
+
+    @property
+    def end_to_end_ms(self) -> float:
+        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
+
+
+class _Ready(NamedTuple):
+    """A captured frame, and where it was preprocessed ahead: the graph's input and the time."""
+
+    captured: Captured
+    inputs: NDArray[np.uint8] | None
+    preprocess_ns: int
+
+
+class Stream:
+    """Classify what a source gives, one `Result` after another.
+
+    Of a live source the newest frame is taken and older ones are dropped, so that a slow consumer
+    is never behind; of a file every frame is taken, decoded and preprocessed ahead while the
+    network runs. Ends with the source, with `close`, or when the loop over it is left.
+
+    >>> for result in Stream(classify, source=0):
+    ...     print(result.best.label, result.frame_age_ms)
+
+    Args:
+        classifier: stays open when the stream ends.
+        source: what `open_source` takes, or an opened source, which the stream then closes.
+        frames: stop after so many results.
+
+    Raises:
+        SourceError: the source cannot be opened; later, from the loop, that it cannot be read.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        source: int | str | Path | Source = 0,
+        *,
+        name: str | None = None,
+        frames: int | None = None,
+    ) -> None:
+        self.classifier = classifier
+        is_uri = isinstance(source, (int, str, Path))
+        self.source: Source = open_source(source, name=name) if is_uri else source  # type: ignore[arg-type,assignment]
+        self.times = StageTimes()
+        self.frame_age = Histogram()
+        self._limit = frames
+        self._handoff: Handoff[_Ready] = (
+            newest_frame() if self.source.is_live else every_frame(READ_AHEAD)
+        )
+        self._thread: threading.Thread | None = None
+        self._began_ns = 0
+        self._last_ns = 0
+
+    def __iter__(self) -> Iterator[Result]:
+        """The results. Leaving the loop stops capture and releases the source."""
+        if self._thread is not None:
+            raise RuntimeError("a stream is read once; make another Stream to read it again")
+        self._began_ns = self._last_ns = perf_counter_ns()
+        self._thread = threading.Thread(target=self._capture, name="edgecnn-capture", daemon=True)
+        self._thread.start()
+        try:
+            left = self._limit
+            while left != 0:
+                ready = self._handoff.get()
+                if ready is None:
+                    return
+                yield self._classify(ready)
+                left = left - 1 if left is not None else None
+        finally:
+            self.close()
+
+    def _capture(self) -> None:
+        error: BaseException | None = None
+        source, handoff, ahead = self.source, self._handoff, not self.source.is_live
+        try:
+            while (captured := source.read()) is not None:
+                if not handoff.put(self._prepare(captured) if ahead else _Ready(captured, None, 0)):
+                    break
+        except BaseException as caught:  # whatever it is, it belongs to the one who reads
+            error = caught
+        finally:
+            source.close()
+            handoff.finish(error)
+
+    def _prepare(self, captured: Captured) -> _Ready:
+        began = perf_counter_ns()
+        inputs = self.classifier.preprocess(captured.frame)[None]
+        return _Ready(captured, inputs, perf_counter_ns() - began)
+
+    def _classify(self, ready: _Ready) -> Result:
+        if ready.inputs is None:
+            ready = self._prepare(ready.captured)
+        captured, inputs, preprocess_ns = ready
+        assert inputs is not None
+        began = perf_counter_ns()
+        probabilities = self.classifier.infer(inputs)
+        inferred = perf_counter_ns()
+        predictions = self.classifier.decide(probabilities[0])
+        done = self._last_ns = perf_counter_ns()
+        infer_ns, postprocess_ns, age_ns = (
+            inferred - began,
+            done - inferred,
+            done - captured.stamp_ns,
+        )
+        times = self.times
+        times.preprocess.record(preprocess_ns)
+        times.infer.record(infer_ns)
+        times.postprocess.record(postprocess_ns)
+        times.end_to_end.record(preprocess_ns + infer_ns + postprocess_ns)
+        self.frame_age.record(age_ns)
+        return Result(
+            self.source.name,
+            captured.index,
+            predictions,
+            captured.frame,
+            captured.utc,
+            age_ns / 1e6,
+            preprocess_ns / 1e6,
+            infer_ns / 1e6,
+            postprocess_ns / 1e6,
+        )
+
+    def stop(self) -> None:
+        """Let the loop end soon. From any thread or signal handler; waits for nothing."""
+        self.source.stop()
+        self._handoff.close()
+
+    def close(self) -> None:
+        """Stop, and wait until capture has ended and the source is released."""
+        self.stop()
+        if self._thread is None:
+            self.source.close()
+        elif self._thread is not threading.current_thread():
+            # A driver that hangs in a call must not hang us: its thread is a daemon.
+            self._thread.join(timeout=10)
+
+    @property
+    def fps(self) -> float:
+        """Results a second since the start."""
+        seconds = (self._last_ns - self._began_ns) / 1e9
+        return self.times.infer.count / seconds if seconds > 0 else 0.0
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live source that a newer one replaced before they were classified."""
+        return self._handoff.dropped
+
+    def summary(self) -> StreamSummary:
+        """The figures of the stream so far, or of the whole of it once it has ended."""
+        return summarise(self)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    """A result as plain values, for JSON: everything but the picture."""
+    return {
+        "source": result.source,
+        "index": result.index,
+        "utc": result.captured_at,
+        "label": result.best.label,
+        "probability": result.best.probability,
+        "predictions": result.predictions,
+        "frame_age_ms": result.frame_age_ms,
+        "preprocess_ms": result.preprocess_ms,
+        "infer_ms": result.infer_ms,
+        "postprocess_ms": result.postprocess_ms,
+    }

@@ -1,0 +1,98 @@
+"""A whole stream with its sinks: what `edgecnn stream` does, for any program to call."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from time import perf_counter
+from types import FrameType
+
+from edgecnn_runtime.stream.loop import Result, Stream
+from edgecnn_runtime.stream.preview import Window
+from edgecnn_runtime.stream.sinks import Sink, SinkSummary
+from edgecnn_runtime.stream.summary import StreamSummary
+
+STATUS_EVERY = 0.25  # seconds
+
+
+@dataclass(frozen=True)
+class StreamReport(StreamSummary):
+    """The figures of a stream and what became of its sinks.
+
+    Attributes:
+        labels: how often each label was the best answer, the most frequent first.
+        sink_errors: how many sinks failed before the end.
+    """
+
+    labels: dict[str, int]
+    sinks: list[SinkSummary]
+    sink_errors: int
+
+
+def run_stream(
+    stream: Stream,
+    sinks: Sequence[Sink] = (),
+    *,
+    window: Window | None = None,
+    on_status: Callable[[Result, float], None] | None = None,
+) -> StreamReport:
+    """Run a stream to its end and close its sinks, whatever happens.
+
+    Args:
+        window: shows every result; closing it ends the stream. Only from the main thread.
+        on_status: called a few times a second with the latest result and the frames a second.
+    """
+    labels: Counter[str] = Counter()
+    written: list[SinkSummary] = []
+    next_status = 0.0
+    try:
+        with stream:
+            for result in stream:
+                labels[result.best.label] += 1
+                for sink in sinks:
+                    sink.put(result)
+                if window is not None and not window.show(result, stream.fps):
+                    break
+                if on_status is not None and perf_counter() >= next_status:
+                    next_status = perf_counter() + STATUS_EVERY
+                    on_status(result, stream.fps)
+    finally:
+        written = [sink.close() for sink in sinks]
+        if window is not None:
+            window.close()
+    summary = stream.summary()
+    return StreamReport(
+        **{field.name: getattr(summary, field.name) for field in fields(summary)},
+        labels=dict(labels.most_common()),
+        sinks=written,
+        sink_errors=sum(sink.error is not None for sink in written),
+    )
+
+
+@contextmanager
+def stop_on_signals(stream: Stream) -> Iterator[None]:
+    """End the stream cleanly at the first SIGINT or SIGTERM; a second one has its usual effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        restore()
+        stream.stop()
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        restore()
