@@ -90,15 +90,20 @@ def load(name: str) -> Any:
     try:
         module = import_module(verb.module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in _OURS:
-            raise  # a mistake of ours, not a missing package
-        raise MissingPackageError(
-            f"needs the package {error.name!r}, which is not installed:"
-            f" pip install 'edgecnn[{verb.install}]'"
-        ) from error
+        raise _missing(error, verb) from error
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, help=module.command.__doc__)(module.command)
     return typer.main.get_command(app)
+
+
+def _missing(error: ModuleNotFoundError, verb: Verb) -> Exception:
+    """What to install for a package that is absent; a module of ours is our own mistake."""
+    if error.name is None or error.name.split(".")[0] in _OURS:
+        return error
+    return MissingPackageError(
+        f"needs the package {error.name!r}, which is not installed:"
+        f" pip install 'edgecnn[{verb.install}]'"
+    )
 
 
 app = typer.Typer(
@@ -134,6 +139,11 @@ def run(arguments: Sequence[str]) -> int:
         )
     except EdgecnnError as error:
         return _fail(who, str(error), error.exit_status)
+    except ModuleNotFoundError as error:  # of what a verb imports once it runs
+        missing = _missing(error, VERBS[verb]) if verb in VERBS else error
+        if missing is error:
+            raise
+        return _fail(who, str(missing), 2)
     except KeyboardInterrupt:
         return _fail(who, "interrupted", 130)
     except OSError as error:

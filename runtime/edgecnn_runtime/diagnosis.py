@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecnn_runtime.errors import MissingPackageError
 from edgecnn_runtime.installed import conflicts, version
 from edgecnn_runtime.latency.device import cores, cpu_name, gpus
 
@@ -179,6 +180,8 @@ def _cameras() -> list[Problem]:
 def _window(*, cv2_loads: bool) -> str | None:
     if not cv2_loads:
         return "OpenCV does not load"
-    from edgecnn_runtime.stream.preview import window_problem
-
+    try:
+        from edgecnn_runtime.stream.preview import window_problem
+    except (ImportError, MissingPackageError) as error:
+        return f"what draws it does not load: {error}"
     return window_problem()
