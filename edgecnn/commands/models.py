@@ -72,14 +72,12 @@ def _list(json: str | None) -> None:
     from rich.table import Table
 
     rows = zoo()
-    table = Table("name", "year", "depth", box=None, header_style="bold")
-    for column in ("parameters", "MACs (M)", "resolution", "sees (px)"):
+    table = Table("name", "family", box=None, header_style="bold")
+    for column in ("year", "depth", "parameters", "MACs (M)", "resolution", "sees (px)"):
         table.add_column(column, justify="right")
-    table.add_column("paper")
     for r in rows:
-        figures = (f"{r.parameters:,}", f"{r.macs / 1e6:,.1f}", f"{r.resolution}")
-        seen = f"{r.receptive_field}"
-        table.add_row(r.name, f"{r.year}", f"{r.depth}", *figures, seen, r.paper)
+        size = (f"{r.parameters:,}", f"{r.macs / 1e6:,.1f}", f"{r.resolution}")
+        table.add_row(r.name, r.family, f"{r.year}", f"{r.depth}", *size, f"{r.receptive_field}")
     console(json).print(table)
     write_result(rows, json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,3 +52,10 @@ class DataSet:
     grey: bool = False
     normalisation: tuple[float, float] = (0.449, 0.226)
     in_memory: bool = False
+
+
+def some_frames(split: Split, count: int | None = None) -> Iterator[Frame]:
+    """The frames of a split in order; with `count`, that many spread over it evenly."""
+    total = len(split)
+    chosen = range(total) if count is None or count >= total else np.arange(count) * total // count
+    return (split.frame(int(i)) for i in chosen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -16,10 +18,15 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 
 def he_init(network: nn.Module) -> None:
-    """Initialise convolutions for ReLU (He et al., 2015) and linear layers with N(0, 0.01)."""
+    """Initialise convolutions for ReLU (He et al., 2015) and linear layers with N(0, 0.01).
+
+    The fan counts within a group; PyTorch's own function takes a depthwise layer for a dense one.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            kernel = math.prod(module.kernel_size)
+            fan_out = kernel * module.out_channels // module.groups
+            nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_out))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):

@@ -9,30 +9,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import safe_open
-from safetensors.torch import load_file, save
 
-from edgecnn_runtime.bundle import atomic_write
-from edgecnn_runtime.errors import InputError
-
-
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor], **header: str) -> None:
-    """Write a safetensors file whole or not at all."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    atomic_write(path, save(whole, header or None))
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        InputError: missing, cut short, or not safetensors.
-    """
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"no weights at {path}; expected a safetensors file") from None
-    except Exception as error:  # safetensors has one error for all that is wrong with a file
-        raise InputError(f"{path} is not a readable safetensors file: {error}") from error
+from edgecnn.training.weights import load_tensors, save_tensors
 
 
 class SafetensorsIO(CheckpointIO):

@@ -26,10 +26,11 @@ from torch.utils.data import DataLoader
 
 from edgecnn.data import DataSet
 from edgecnn.models.cost import parameters
-from edgecnn.training.checkpoint import SafetensorsIO, save_tensors
+from edgecnn.training.checkpoint import SafetensorsIO
 from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
 from edgecnn.training.module import Classification
 from edgecnn.training.run import Run, is_run, read_run, write_run
+from edgecnn.training.weights import save_tensors
 from edgecnn_runtime.bundle import atomic_write
 from edgecnn_runtime.errors import InputError
 

@@ -18,8 +18,8 @@ import msgspec
 from torch import nn
 
 from edgecnn.models import build
-from edgecnn.training.checkpoint import load_tensors
 from edgecnn.training.recipe import Recipe
+from edgecnn.training.weights import load_tensors
 from edgecnn_runtime.bundle import atomic_write
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input

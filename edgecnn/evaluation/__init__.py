@@ -1,0 +1,1 @@
+"""Judge a classifier on labelled images."""

@@ -1,0 +1,50 @@
+"""Answers of a network in PyTorch and of a bundle, through the same preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgecnn.training.inputs import to_tensor
+from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.manifest import Input
+from edgecnn_runtime.preprocess import preprocess
+
+Frame = NDArray[np.uint8]
+Predict = Callable[[list[Frame]], NDArray[np.float32]]  # frames -> (N, classes) probabilities
+
+BATCH = 64
+
+
+def in_pytorch(network: nn.Module, spec: Input) -> Predict:
+    """The training path: preprocess, normalise, network, softmax."""
+    network = network.eval()
+
+    def predict(frames: list[Frame]) -> NDArray[np.float32]:
+        images = torch.from_numpy(np.stack([preprocess(frame, spec) for frame in frames]))
+        with torch.inference_mode():
+            out: NDArray[np.float32] = network(to_tensor(images, spec)).softmax(1).numpy()
+        return out
+
+    return predict
+
+
+def in_bundle(classifier: Classifier) -> Predict:
+    """The device's path."""
+    return classifier.probabilities
+
+
+def predict_all(predict: Predict, frames: Iterable[Frame]) -> NDArray[np.float32]:
+    """Answers for any number of frames, a batch at a time: float32 (N, classes)."""
+    return np.concatenate([predict(batch) for batch in batches(frames)])
+
+
+def batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch

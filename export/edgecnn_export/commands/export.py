@@ -1,0 +1,107 @@
+"""`edgecnn export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecnn_runtime.console import JsonOption, console, write_result
+from edgecnn_runtime.errors import InputError
+
+
+def command(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Run, zoo name, torchvision:NAME or .onnx file.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")],
+    width: Annotated[float, typer.Option(help="Channel multiplier of a zoo name.")] = 1.0,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="R|HxW", help="Input size; the model's by default.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32 in this version.")] = "fp32",
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Images for the parity; the run's own.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="A text file, one label a line.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Scale 0 to 1: 0.485,0.456,0.406")] = None,
+    std: Annotated[str | None, typer.Option(help="Scale 0 to 1: 0.229,0.224,0.225")] = None,
+    color: Annotated[str | None, typer.Option(help="bgr, rgb or gray.")] = None,
+    resize: Annotated[str | None, typer.Option(help="crop, stretch, letterbox or pad.")] = None,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="The camera sees dark on light.")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="A file of weights for torchvision:NAME.")
+    ] = None,
+    opset: Annotated[int, typer.Option(help="Of ONNX; 17 is safe for JetPack 6.")] = 17,
+    random: Annotated[
+        bool, typer.Option("--random", help="Untrained weights, to measure speed.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
+    json: JsonOption = None,
+) -> None:
+    """Export MODEL to ONNX with its preprocessing inside, and prove that the answers are equal."""
+    from edgecnn.commands.train import parse_resolution
+    from edgecnn_export.export import export
+    from edgecnn_export.sources import Options, open_source
+    from edgecnn_export.to_onnx import check_opset
+
+    if precision != "fp32":
+        raise InputError(f"precision {precision!r}; this version exports fp32")
+    check_opset(opset)
+    options = Options(
+        width=width,
+        resolution=parse_resolution(resolution) if resolution else None,
+        labels=read_labels(labels) if labels else None,
+        mean=_numbers("mean", mean),
+        std=_numbers("std", std),
+        color=color,
+        resize=resize,
+        invert=invert,
+        weights=weights,
+        random=random,
+        seed=seed,
+    )
+    people = console(json)
+    source = open_source(model, options)
+    result = export(source, out, data=data, opset=opset)
+    if source.weights == "random":
+        people.print(
+            "[bold red]RANDOM WEIGHTS[/]: this bundle shows speed, its labels mean nothing"
+        )
+    for artifact in result.artifacts:
+        agreement = artifact.parity
+        people.print(
+            f"{out / artifact.file}: {artifact.bytes / 1e6:.2f} MB; parity with the model on"
+            f" {agreement.frames} images: largest difference {agreement.max_abs:.1e}, top-1"
+            f" agreement {agreement.top1_agreement:.4f}"
+        )
+    write_result(result, json)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """One label a line; empty lines at the end are nothing.
+
+    Raises:
+        InputError: no such file, an empty or a doubled label.
+    """
+    if not path.is_file():
+        raise InputError(f"no file of labels at {path}; expected text, one label a line")
+    labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").rstrip().split("\n"))
+    if not all(labels):
+        raise InputError(f"{path} has an empty line; expected one label a line")
+    doubled = next((name for name in labels if labels.count(name) > 1), None)
+    if doubled and len(labels) < 500:
+        raise InputError(f"{path} has the label {doubled!r} twice")
+    return labels
+
+
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--{name} {text!r}; expected numbers such as 0.485,0.456,0.406") from None

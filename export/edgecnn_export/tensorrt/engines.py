@@ -1,0 +1,98 @@
+"""Engines of a bundle: which are there, which are missing, one file for each."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgecnn_export.tensorrt.build import BuildOptions, build_engine
+from edgecnn_export.tensorrt.compilers import Compiler
+from edgecnn_runtime.bundle import Bundle, add_artifact
+from edgecnn_runtime.errors import BundleError
+from edgecnn_runtime.manifest import EngineArtifact, OnnxArtifact
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An engine of the bundle; `seconds` is 0 where a valid one was there already."""
+
+    file: str
+    target: str
+    precision: str
+    bytes: int
+    seconds: float
+    reused: bool = False
+
+
+def compile_bundle(
+    bundle: Bundle,
+    compiler: Compiler,
+    targets: list[str],
+    options: BuildOptions,
+    *,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Compiled]:
+    """Compile an engine for each ONNX graph and target, and list it in the manifest.
+
+    An engine that was compiled from the same graph, by the same compiler, for the same batch is
+    left as it is.
+
+    Args:
+        force: compile even so.
+        tell: called with a line before each build, which may take minutes.
+
+    Raises:
+        BackendError: the compiler refuses; engines that were finished before stay.
+    """
+    done = []
+    for graph in bundle.manifest.onnx:
+        data = bundle.file(graph).read_bytes()
+        for target in targets:
+            wanted = _name(graph, compiler, target)
+            existing = None if force else _valid(bundle, compiler, graph, target, options)
+            if existing:
+                tell(f"{wanted} is there already")
+                size = existing.bytes
+                done.append(Compiled(wanted, target, graph.precision, size, 0.0, reused=True))
+                continue
+            tell(f"compiling {graph.file} for {target} with {compiler.name} {compiler.version} ...")
+            started = time.perf_counter()
+            engine = build_engine(compiler, data, target, options)
+            seconds = time.perf_counter() - started
+            artifact = EngineArtifact(
+                file=wanted,
+                sha256=hashlib.sha256(engine).hexdigest(),
+                bytes=len(engine),
+                precision=graph.precision,
+                compiler=compiler.name,
+                version=compiler.version,
+                target=target,
+                batch=options.batch,
+                onnx_sha256=graph.sha256,
+            )
+            bundle = add_artifact(bundle, artifact, engine)
+            done.append(Compiled(wanted, target, graph.precision, len(engine), round(seconds, 3)))
+    return done
+
+
+def _name(graph: OnnxArtifact, compiler: Compiler, target: str) -> str:
+    release = ".".join(compiler.version.split(".")[:3])  # the build number stands in the manifest
+    return f"engines/{compiler.name}-{release}-{target}-{graph.precision}.engine"
+
+
+def _valid(
+    bundle: Bundle, compiler: Compiler, graph: OnnxArtifact, target: str, options: BuildOptions
+) -> EngineArtifact | None:
+    name = _name(graph, compiler, target)
+    for artifact in bundle.manifest.engines:
+        same = (artifact.file, artifact.version, artifact.onnx_sha256, artifact.batch)
+        if same == (name, compiler.version, graph.sha256, options.batch):
+            try:
+                bundle.file(artifact)
+            except BundleError:
+                return None
+            return artifact
+    return None

@@ -1,0 +1,186 @@
+"""The proof that artifacts agree: on real images, on colour, on the golden frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.backends import BACKENDS
+from edgecnn_runtime.backends.ort import OrtBackend, open_ort
+from edgecnn_runtime.bundle import Bundle, read_golden
+from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.manifest import EngineArtifact, Input, OnnxArtifact
+from edgecnn_runtime.preprocess import preprocess
+
+Frame = NDArray[np.uint8]
+Answers = NDArray[np.float32]  # (N, classes)
+
+LIMIT = 1e-4  # largest difference of a probability, FP32 against FP32
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two sets of answers are apart.
+
+    Attributes:
+        max_abs: largest difference of a probability; infinite where one is not a number.
+        top1_agreement: share of frames on which both decide alike; classes that the reference
+            holds equal within `LIMIT` count as alike.
+    """
+
+    max_abs: float
+    top1_agreement: float
+    frames: int
+
+    @property
+    def holds(self) -> bool:
+        return self.max_abs <= LIMIT and self.top1_agreement == 1.0
+
+    def __str__(self) -> str:
+        return (
+            f"largest difference {self.max_abs:.2e} (limit {LIMIT:.0e}), top-1 agreement"
+            f" {self.top1_agreement:.4f} on {self.frames} frames"
+        )
+
+
+def compare(reference: Answers, answers: Answers) -> Agreement:
+    """Compare two sets of probabilities, (N, classes) each."""
+    if reference.shape != answers.shape:
+        return Agreement(float("inf"), 0.0, len(reference))
+    finite = bool(np.isfinite(answers).all())
+    difference = float(np.abs(reference - answers).max()) if finite else float("inf")
+    chosen = np.take_along_axis(reference, answers.argmax(1)[:, None], 1)[:, 0]
+    alike = chosen >= reference.max(1) - LIMIT
+    return Agreement(difference, float(alike.mean()) if finite else 0.0, len(reference))
+
+
+def answers_of(backend: OrtBackend, spec: Input, frames: Sequence[Frame]) -> Answers:
+    """Run a graph on raw frames, through the device's preprocessing."""
+    rows = []
+    for start in range(0, len(frames), BATCH):
+        batch = [preprocess(frame, spec) for frame in frames[start : start + BATCH]]
+        rows.append(backend.infer(np.stack(batch)))
+    return np.concatenate(rows)
+
+
+def parity(graph: Path, spec: Input, frames: Sequence[Frame], reference: Answers) -> Agreement:
+    """Compare an ONNX file, run by ONNX Runtime on the CPU, with the training path's answers."""
+    backend = open_ort(graph, "onnxruntime")
+    try:
+        return compare(reference, answers_of(backend, spec, frames))
+    finally:
+        backend.close()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One artifact of a bundle.
+
+    Attributes:
+        status: `agrees`, `differs`, or `not run: needs ...`.
+        max_abs, top1_agreement: None where it was not run.
+    """
+
+    file: str
+    precision: str
+    status: str
+    frames: int = 0
+    max_abs: float | None = None
+    top1_agreement: float | None = None
+
+
+def verify(
+    bundle: Bundle, frames: Sequence[Frame] | None = None, backend: str = "onnxruntime"
+) -> list[Verdict]:
+    """Run every artifact of a bundle that runs here, and compare its answers.
+
+    Args:
+        frames: raw BGR frames; each artifact is compared with the bundle's first graph. Without
+            them the bundle's golden frames are used, with the answers that they carry.
+
+    Raises:
+        BundleError: a file is missing or altered, or there are no golden frames.
+        InputError: no such backend.
+    """
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    bundle.check()
+    spec = bundle.manifest.input
+    if frames is None:
+        golden = read_golden(bundle)
+        frames, reference = golden.frames, golden.probabilities
+        _check_inputs(spec, golden.frames, golden.inputs)
+    else:
+        if not frames:
+            raise InputError("no frames to verify with")
+        reference = _run(bundle, bundle.onnx(), frames, backend)
+    verdicts = []
+    for artifact in bundle.manifest.artifacts:
+        if isinstance(artifact, EngineArtifact):
+            needs = f"not run: needs {artifact.target}, {artifact.compiler} {artifact.version}"
+            verdicts.append(Verdict(artifact.file, artifact.precision, needs))
+            continue
+        agreement = compare(reference, _run(bundle, artifact, frames, backend))
+        verdicts.append(
+            Verdict(
+                artifact.file,
+                artifact.precision,
+                "agrees" if agreement.holds else "differs",
+                agreement.frames,
+                agreement.max_abs,
+                agreement.top1_agreement,
+            )
+        )
+    return verdicts
+
+
+def _run(bundle: Bundle, artifact: OnnxArtifact, frames: Sequence[Frame], backend: str) -> Answers:
+    engine = open_ort(bundle.file(artifact), backend)
+    try:
+        return answers_of(engine, bundle.manifest.input, frames)
+    finally:
+        engine.close()
+
+
+def _check_inputs(spec: Input, frames: Sequence[Frame], inputs: Frame) -> None:
+    """The device's preprocessing must give what the workstation's gave, to a grey level.
+
+    Another version of OpenCV may round differently; two levels would be another filter.
+    """
+    for index, (frame, expected) in enumerate(zip(frames, inputs, strict=True)):
+        found = preprocess(frame, spec)
+        apart = int(np.abs(found.astype(np.int16) - expected).max())
+        if apart > 1:
+            raise InputError(
+                f"preprocessing differs from the workstation's: frame {index} by {apart} of 255"
+                " levels, expected at most 1; install the OpenCV and Pillow that edgecnn asks for"
+            )
+
+
+def float_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Run somebody else's graph as it is: float (N, C, H, W) -> its first output.
+
+    Raises:
+        InputError: ONNX Runtime cannot load it.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path} cannot be run by ONNX Runtime: {reason}") from error
+    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        answers: NDArray[np.float32] = session.run([output], {name: x})[0]
+        return answers
+
+    return run

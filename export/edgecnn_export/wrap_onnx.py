@@ -1,0 +1,174 @@
+"""Somebody else's ONNX classifier: put the normalisation in front, and the softmax behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgecnn.evaluation.predict import Predict
+from edgecnn_export.to_onnx import INPUT, OUTPUT, finish
+from edgecnn_export.verify import float_session
+from edgecnn_runtime.errors import InputError
+from edgecnn_runtime.manifest import Input
+from edgecnn_runtime.preprocess import preprocess
+
+
+@dataclass(frozen=True)
+class ForeignOnnx:
+    """A graph with one float (N, C, H, W) input and one (N, classes) output.
+
+    Attributes:
+        is_logits: whether its rows are not probabilities already.
+    """
+
+    path: Path
+    proto: onnx.ModelProto
+    height: int
+    width: int
+    channels: int
+    classes: int
+    is_logits: bool
+    parameters: int
+
+    def predictor(self, spec: Input) -> Predict:
+        """The original graph on frames that were preprocessed and normalised outside of it."""
+        run = float_session(self.path)
+        mean = np.array(spec.mean, np.float32)
+        std = np.array(spec.std, np.float32)
+
+        def predict(frames: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+            images = np.stack([preprocess(frame, spec) for frame in frames])
+            x = ((images.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
+            # One by one: many such graphs have a fixed batch of one.
+            rows = [run(np.ascontiguousarray(image[None])) for image in x]
+            return _probabilities(np.concatenate(rows), self.is_logits)
+
+        return predict
+
+    def wrapped(self, spec: Input, labels: tuple[str, ...], opset: int) -> bytes:
+        """The same graph from uint8 (batch, H, W, C) to probabilities (batch, classes)."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.proto)
+        own = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        if own < 13:  # Softmax changed its meaning with 13
+            model = onnx.version_converter.convert_version(model, opset)
+        graph = model.graph
+        inside, answer = graph.input[0].name, graph.output[0].name
+        _rename_batch(graph)
+        graph.initializer.extend(_constants(spec))
+        head = [
+            # Cast first: TensorRT takes uint8 as an input and in no other layer.
+            helper.make_node("Cast", [INPUT], ["edgecnn_float"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["edgecnn_float"], ["edgecnn_nchw"], perm=[0, 3, 1, 2]),
+            helper.make_node("Mul", ["edgecnn_nchw", "edgecnn_scale"], ["edgecnn_scaled"]),
+            helper.make_node("Add", ["edgecnn_scaled", "edgecnn_shift"], [inside]),
+        ]
+        softmax = helper.make_node("Softmax", [answer], [OUTPUT], axis=1)
+        tail = [softmax if self.is_logits else helper.make_node("Identity", [answer], [OUTPUT])]
+        nodes = [*head, *graph.node, *tail]
+        del graph.node[:], graph.input[:], graph.output[:]
+        graph.node.extend(nodes)
+        shape: list[str | int | None] = ["batch", spec.height, spec.width, spec.channels]
+        graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
+        out = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", self.classes])
+        graph.output.append(out)
+        del graph.value_info[:]
+        return finish(model, spec, labels)
+
+
+def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:
+    """Read a graph and find out what it takes and gives.
+
+    Raises:
+        InputError: no such file, not ONNX, or not an image classifier.
+    """
+    if not path.is_file():
+        raise InputError(f"no file {path}; expected an ONNX graph")
+    try:
+        proto = onnx.load(path)
+        onnx.checker.check_model(proto)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "cut short"
+        raise InputError(f"{path} is not a readable ONNX graph: {reason}") from error
+    height, width, channels = _input_size(path, proto, resolution)
+    run = float_session(path)
+    rng = np.random.default_rng(0)
+    answers = run(rng.standard_normal((1, channels, height, width), np.float32))
+    if answers.ndim != 2 or answers.shape[0] != 1:
+        raise InputError(
+            f"{path} answers with a tensor of {answers.shape}; expected (N, classes): a classifier"
+        )
+    sums_to_one = bool(np.allclose(answers.sum(1), 1, atol=1e-3) and (answers >= 0).all())
+    return ForeignOnnx(
+        path=path,
+        proto=proto,
+        height=height,
+        width=width,
+        channels=channels,
+        classes=answers.shape[1],
+        is_logits=not sums_to_one,
+        parameters=sum(int(np.prod(i.dims)) for i in proto.graph.initializer),
+    )
+
+
+def _input_size(
+    path: Path, proto: onnx.ModelProto, resolution: tuple[int, int] | None
+) -> tuple[int, int, int]:
+    constants = {i.name for i in proto.graph.initializer}
+    inputs = [i for i in proto.graph.input if i.name not in constants]
+    if len(inputs) != 1 or len(proto.graph.output) != 1:
+        raise InputError(
+            f"{path} has {len(inputs)} inputs and {len(proto.graph.output)} outputs; expected one"
+            " image and one row of answers"
+        )
+    kind = inputs[0].type.tensor_type
+    dims = [d.dim_value or None for d in kind.shape.dim]
+    if kind.elem_type != TensorProto.FLOAT or len(dims) != 4 or dims[1] not in (1, 3):
+        name = TensorProto.DataType.Name(kind.elem_type)
+        shown = "x".join(str(d or "?") for d in dims)
+        raise InputError(f"{path} takes {name} {shown}; expected FLOAT Nx3xHxW or Nx1xHxW")
+    height, width = dims[2:]
+    if height is None or width is None:
+        if resolution is None:
+            raise InputError(f"{path} takes images of any size; name one with --resolution")
+        height, width = resolution
+    elif resolution not in (None, (height, width)):
+        raise InputError(f"{path} takes {height}x{width}, --resolution says otherwise")
+    return int(height), int(width), int(dims[1] or 3)
+
+
+def _rename_batch(graph: onnx.GraphProto) -> None:
+    """A Reshape to a fixed batch of one, as many exporters write it, becomes one to any batch."""
+    constants = {i.name: i for i in graph.initializer}
+    batch = graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    if batch != 1:
+        return
+    for node in graph.node:
+        if node.op_type == "Reshape" and node.input[1] in constants:
+            shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+            if shape.size > 1 and shape[0] == 1 and -1 not in shape:
+                shape[0] = -1
+                constants[node.input[1]].CopyFrom(numpy_helper.from_array(shape, node.input[1]))
+
+
+def _constants(spec: Input) -> list[onnx.TensorProto]:
+    mean, std = np.array(spec.mean), np.array(spec.std)
+    scale = (1 / (255 * std)).astype(np.float32)[:, None, None]
+    shift = (-mean / std).astype(np.float32)[:, None, None]
+    return [
+        numpy_helper.from_array(scale, "edgecnn_scale"),
+        numpy_helper.from_array(shift, "edgecnn_shift"),
+    ]
+
+
+def _probabilities(rows: NDArray[np.float32], is_logits: bool) -> NDArray[np.float32]:
+    if not is_logits:
+        return rows
+    e = np.exp(rows - rows.max(1, keepdims=True))
+    out: NDArray[np.float32] = e / e.sum(1, keepdims=True)
+    return out
