@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import pytest
+from skimage import data
+
+from edgecnn_runtime import cli
 
 if TYPE_CHECKING:
     from tests.packaging.conftest import Environment
 
+FRAMES = 12
 PEAK_MB = """
 import resource, sys
 import edgecnn_runtime
@@ -79,6 +85,51 @@ def test_workstation_verb_says_what_to_install(device: Environment, line: str, e
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     (said,) = done.stderr.splitlines()
-    assert said.startswith(f"edgecnn {line.split()[0]}: ")
+    assert said.startswith(f"edgecnn {line.split(maxsplit=1)[0]}: ")
     assert said.endswith(f"pip install 'edgecnn[{extra}]'")
     assert list(device.cwd.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network as the workstation exports it."""
+    path = tmp_path_factory.mktemp("export") / "small.bundle"
+    line = "export mobilenet_v1 --width 0.25 --resolution 96 --random --out"
+    assert cli.run([*line.split(), str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few frames that pan over a photograph."""
+    path = tmp_path_factory.mktemp("clip") / "pan.mp4"
+    photograph = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (320, 240))
+    for at in range(FRAMES):
+        writer.write(photograph[8 * at : 8 * at + 240, 8 * at : 8 * at + 320])
+    writer.release()
+    return path
+
+
+def test_device_streams_an_exported_bundle(device: Environment, bundle: Path, clip: Path) -> None:
+    done = device.run("edgecnn", "stream", bundle, "--source", clip, "--headless", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["frames"] == FRAMES
+    assert result["errors"] == 0
+    assert "RANDOM WEIGHTS" in done.stderr
+
+
+def test_altered_bundle_is_one_line_and_exit_2(
+    device: Environment, bundle: Path, clip: Path, tmp_path: Path
+) -> None:
+    altered = tmp_path / "altered.bundle"
+    altered.mkdir()
+    for file in bundle.iterdir():
+        content = file.read_bytes()
+        is_graph = file.suffix == ".onnx"
+        (altered / file.name).write_bytes(content[:-1] + b"\0" if is_graph else content)
+    done = device.run("edgecnn", "stream", altered, "--source", clip, "--headless")
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert "was altered" in said
