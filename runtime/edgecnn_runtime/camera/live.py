@@ -103,6 +103,8 @@ class CameraSource:
         while not self._stopped.is_set():
             self._pause(longest * (0.5 + 0.5 * self._jitter()))
             longest = min(2 * longest, LONGEST_PAUSE)
+            if self._stopped.is_set():
+                return
             try:
                 self._capture = self._connect()
             except SourceError:

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecnn_runtime.cli import run
+
+
+def test_a_profile_is_printed_and_written(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "profile.json"
+    assert run(["profile", str(bundle), "--frames", "30", "--json", str(result)]) == 0
+    out = capsys.readouterr().out
+    assert "Throughput: " in out
+    assert "percentile(99%)" in out
+    written = json.loads(result.read_text())
+    assert written["backend"] == "onnxruntime"
+    assert written["device"]
+    assert written["frames"] == len(written["samples_ms"]) == 30
+    assert written["first_ms"] > 0
+    assert written["load_ms"] > 0
+    assert set(written["stages"]) == {"preprocess", "infer", "postprocess"}
+    assert written["end_to_end"]["p50"] <= written["end_to_end"]["p999"]
+
+
+def test_a_paced_profile_counts_late_starts(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "profile.json"
+    arguments = ["--rate", "200", "--frames", "20", "--json", str(result)]
+    assert run(["profile", str(bundle), *arguments]) == 0
+    assert "paced at 200 fps" in capsys.readouterr().out
+    assert json.loads(result.read_text())["rate"] == 200
+
+
+def test_all_backends_are_profiled_and_absent_ones_named(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "profile.json"
+    arguments = ["--backend", "all", "--frames", "5", "--json", str(result)]
+    assert run(["profile", str(bundle), *arguments]) == 0
+    written = json.loads(result.read_text())
+    names = {p["backend"] for p in written["profiles"]} | {s["backend"] for s in written["skipped"]}
+    assert names == {"onnxruntime", "onnxruntime-cuda"}
+    assert written["profiles"][0]["backend"] == "onnxruntime"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rate", "fast"], "expected max or frames a second"),
+        (["--rate", "0"], "expected max or frames a second"),
+        (["--frame-size", "640"], "expected WIDTHxHEIGHT"),
+        (["--rate", "30", "--idle", "1"], "give one of them"),
+        (["--backend", "onnxruntme"], "did you mean 'onnxruntime'"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_status_2(
+    bundle: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["profile", str(bundle), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgecnn_runtime.cli import run
+
+MakeBundle = Callable[..., Path]
+HEADLESS_ENV = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+
+
+def edgecnn(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "edgecnn_runtime", *map(str, arguments)]
+
+
+def test_a_stream_prints_a_summary_and_writes_the_fields_of_the_interface(
+    bundle: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "stream.json"
+    source = f"front={clip}"
+    assert (
+        run(["stream", str(bundle), "--source", source, "--headless", "--json", str(result)]) == 0
+    )
+    out = capsys.readouterr().out
+    assert "which_colour on onnxruntime: 40 frames of front" in out
+    assert "end to end" in out
+    written = json.loads(result.read_text())
+    assert written["frames"] == 40
+    assert written["dropped"] == written["reconnects"] == written["errors"] == 0
+    percentiles = {"mean", "p50", "p90", "p95", "p99", "p999", "min", "max"}
+    assert set(written["end_to_end"]) == set(written["frame_age"]) == percentiles
+    assert set(written["stages"]) == {"preprocess", "infer", "postprocess"}
+    (source_figures,) = written["sources"]
+    assert source_figures["name"] == "front"
+    assert source_figures["age_from"] == "capture"
+    assert sum(written["labels"].values()) == 40
+    assert written["weights"] == "trained"
+
+
+def test_no_display_is_one_line_and_the_stream_goes_on(bundle: Path, clip: Path) -> None:
+    done = subprocess.run(
+        edgecnn("stream", bundle, "--source", clip, "--frames", 5),
+        env=HEADLESS_ENV,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "going on without a window" in done.stderr
+    assert "5 frames" in done.stdout
+
+
+def test_random_weights_are_said_in_the_terminal(
+    make_bundle: MakeBundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "r.bundle", weights="random")
+    assert run(["stream", str(bundle), "--source", str(clip), "--headless", "--frames", "2"]) == 0
+    assert "RANDOM WEIGHTS" in capsys.readouterr().out
+
+
+def test_several_sources_are_promised_for_later(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["stream", str(bundle), "--source", "0", "--source", "1"]) == 2
+    assert "several come in a later one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nothing.mp4", "no such source: nothing.mp4"),
+        ("rtsp://me:secret@cam/1", "rtsp:// is not read by this version"),
+        ("${NOT_SET_HERE}", "not set"),
+    ],
+)
+def test_a_bad_source_is_one_line_and_status_2(
+    bundle: Path, source: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["stream", str(bundle), "--source", source, "--headless"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert "secret" not in error
+
+
+def test_two_things_cannot_share_standard_output(
+    bundle: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["stream", str(bundle), "--source", str(clip), "--sink", "-", "--json", "-"]
+    assert run(arguments) == 2
+    assert "both want standard output" in capsys.readouterr().err
+
+
+def test_a_sink_that_failed_is_status_1_at_the_end(
+    bundle: Path,
+    clip: Path,
+    small_disk: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = str(small_disk("8k") / "x.jsonl")
+    assert run(["stream", str(bundle), "--source", str(clip), "--sink", target]) == 1
+    captured = capsys.readouterr()
+    assert "40 frames of pan.mp4" in captured.out
+    assert "FAILED: No space left on device" in captured.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_stream_cleanly_and_leaves_a_playable_video(
+    bundle: Path,
+    make_clip: Callable[..., Path],
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    clip = make_clip(tmp_path / "long.mp4", [np.full((48, 64, 3), 90, np.uint8)] * 6000)
+    video, lines, result = (tmp_path / n for n in ("x.mp4", "x.jsonl", "x.json"))
+    command = edgecnn("stream", bundle, "--source", clip, "--headless", "--json", result)
+    process = subprocess.Popen(
+        [*command, "--sink", str(video), "--sink", str(lines)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (lines.exists() and lines.stat().st_size > 5000):
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    written = json.loads(result.read_text())
+    assert 0 < written["frames"] < 6000
+    assert len(lines.read_text().splitlines()) == written["frames"]
+    recording = cv2.VideoCapture(str(video))
+    assert int(recording.get(cv2.CAP_PROP_FRAME_COUNT)) == written["frames"]
+    assert recording.read()[0]
+    recording.release()
+    assert f"{written['frames']} frames" in out

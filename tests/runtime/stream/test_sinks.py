@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.errors import InputError
+from edgecnn_runtime.stream.json_lines import JsonLines
+from edgecnn_runtime.stream.loop import Result, Stream
+from edgecnn_runtime.stream.run import StreamReport, run_stream
+from edgecnn_runtime.stream.sinks import WAITING, Sink, open_sinks
+
+
+def streamed(classify: Classifier, clip: Path, *uris: object) -> StreamReport:
+    sinks = open_sinks([str(uri) for uri in uris], lossless=True, fps=30.0)
+    return run_stream(Stream(classify, clip), sinks)
+
+
+def frames_in(path: Path) -> int:
+    video = cv2.VideoCapture(str(path))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    video.release()
+    return count
+
+
+def test_json_lines_hold_every_result(classify: Classifier, clip: Path, tmp_path: Path) -> None:
+    report = streamed(classify, clip, tmp_path / "x.jsonl")
+    records = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [r["index"] for r in records] == list(range(40))
+    first = records[0]
+    assert first["source"] == "pan.mp4"
+    assert first["label"] == first["predictions"][0]["label"]
+    assert first["utc"].endswith("Z")
+    assert first["frame_age_ms"] > 0
+    assert report.sinks[0].frames == 40
+    assert report.sink_errors == 0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_recording_holds_every_frame_and_nothing_lies_beside_it(
+    classify: Classifier, clip: Path, tmp_path: Path, suffix: str
+) -> None:
+    target = tmp_path / f"x{suffix}"
+    streamed(classify, clip, target)
+    assert frames_in(target) == 40
+    assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_sink_that_fails_is_said_once_and_the_stream_goes_on(
+    classify: Classifier, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def write(self, result: Result) -> None:
+            if result.index == 3:
+                raise OSError(5, "Input/output error")
+
+        def close(self) -> None: ...
+
+    good = open_sinks([str(tmp_path / "x.jsonl")], lossless=True)
+    report = run_stream(Stream(classify, clip), [Sink("broken", Broken(), lossless=True), *good])
+    assert report.frames == 40
+    assert [s.error for s in report.sinks] == ["Input/output error", None]
+    assert [s.frames for s in report.sinks] == [3, 40]
+    assert report.sink_errors == 1
+    assert caplog.text.count("sink broken: Input/output error; closed, the stream goes on") == 1
+
+
+def test_a_full_disk_leaves_whole_json_lines(
+    classify: Classifier, clip: Path, small_disk: Callable[[str], Path]
+) -> None:
+    path = small_disk("8k") / "x.jsonl"
+    report = streamed(classify, clip, path)
+    assert report.frames == 40
+    assert report.sinks[0].error == "No space left on device"
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == list(range(report.sinks[0].frames))
+    assert 0 < len(lines) < 40
+
+
+def test_a_recording_ends_before_the_disk_is_full_and_stays_playable(
+    classify: Classifier, clip: Path, small_disk: Callable[[str], Path]
+) -> None:
+    path = small_disk("900k") / "x.avi"
+    report = streamed(classify, clip, path)
+    assert report.frames == 40
+    assert report.sinks[0].error is not None
+    assert "the disk is full, the first" in report.sinks[0].error
+    assert frames_in(path) == report.sinks[0].frames > 0
+    assert [p.name for p in path.parent.iterdir()] == ["x.avi"]
+
+
+def test_a_recording_that_did_not_reach_the_disk_is_removed_and_said(
+    classify: Classifier,
+    clip: Path,
+    small_disk: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Another program takes the space that was still free when it was looked at.
+    monkeypatch.setattr(
+        "edgecnn_runtime.stream.recording.VideoFile._check_space", lambda self, size: None
+    )
+    path = small_disk("64k") / "x.mp4"
+    report = streamed(classify, clip, path)
+    assert report.frames == 40
+    assert "frames reached the disk" in str(report.sinks[0].error)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_slow_sink_of_a_live_stream_drops_the_oldest_and_counts_them(
+    classify: Classifier, clip: Path
+) -> None:
+    results = list(Stream(classify, clip))
+    begun, go = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    class Slow:
+        def write(self, result: Result) -> None:
+            begun.set()
+            go.wait()
+            written.append(result.index)
+
+        def close(self) -> None: ...
+
+    sink = Sink("slow", Slow(), lossless=False)
+    sink.put(results[0])
+    begun.wait()
+    for result in results[1:]:
+        sink.put(result)
+    go.set()
+    summary = sink.close()
+    assert written == [0, *range(40 - WAITING, 40)]
+    assert summary.dropped == 39 - WAITING
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.mp4"])
+def test_a_sink_in_a_folder_that_is_not_there_is_an_input_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="there is no folder"):
+        open_sinks([str(tmp_path / "no" / name)], lossless=True)
+
+
+def test_an_unknown_sink_names_what_there_is_and_leaves_no_part_of_the_others(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match=r"expected window, FILE\.mp4"):
+        open_sinks([str(tmp_path / "x.mp4"), "mqtt://broker"], lossless=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_without_a_frame_leaves_no_file(tmp_path: Path) -> None:
+    (sink,) = open_sinks([str(tmp_path / "x.mp4")], lossless=True)
+    assert sink.close().error is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_of_other_sizes_are_fitted_into_the_recording(
+    classify: Classifier, tmp_path: Path, photographs: dict[str, object]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, frame in photographs.items():
+        cv2.imwrite(str(photos / f"{name}.jpg"), frame)
+    streamed(classify, photos, tmp_path / "x.mp4")
+    assert frames_in(tmp_path / "x.mp4") == 4
+
+
+def test_standard_output_stays_open_after_a_sink_on_it(
+    classify: Classifier, clip: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    writer = JsonLines(None)
+    writer.write(next(iter(Stream(classify, clip, frames=1))))
+    writer.close()
+    print("still open")
+    lines = capfd.readouterr().out.splitlines()
+    assert json.loads(lines[0])["index"] == 0
+    assert lines[1] == "still open"
