@@ -7,11 +7,11 @@ but `FROM_SOURCE`.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ PLATFORMS = {
     "macOS arm64": "aarch64-apple-darwin",
 }
 PYTHONS = ("3.10", "3.11", "3.13")
+WORKERS = 12  # they mostly wait for the index
 
 # extra -> the package that it is for: a marker may leave an extra empty on a platform
 EXTRAS = {
@@ -115,8 +116,9 @@ def declared(asked: Combination) -> Missing | None:
 
 
 def surprises(answers: dict[Combination, Answer]) -> list[str]:
-    """One line for each combination that is not as declared."""
-    lines = []
+    """One line for each combination, and each extra, that is not as declared."""
+    declares = set(metadata("edgecnn").get_all("Provides-Extra") or ())
+    lines = [f"[{extra}] is not in EXTRAS" for extra in sorted(declares - set(EXTRAS))]
     for asked, answer in answers.items():
         where = f"[{asked.extra}] on {asked.platform}, Python {asked.python}"
         entry = declared(asked)
@@ -150,7 +152,7 @@ def _uv() -> str:
 def main() -> int:
     """Resolve everything, print the table and the surprises."""
     asked = [Combination(e, p, v) for e in EXTRAS for p in PLATFORMS for v in PYTHONS]
-    with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         answers = dict(zip(asked, pool.map(resolve, asked), strict=True))
     print(table(answers))
     found = surprises(answers)
