@@ -90,16 +90,19 @@ def load(name: str) -> Any:
     try:
         module = import_module(verb.module)
     except ModuleNotFoundError as error:
-        raise _missing(error, verb) from error
+        missing = _missing(error, verb)
+        if missing is None:
+            raise
+        raise missing from error
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, help=module.command.__doc__)(module.command)
     return typer.main.get_command(app)
 
 
-def _missing(error: ModuleNotFoundError, verb: Verb) -> Exception:
-    """What to install for a package that is absent; a module of ours is our own mistake."""
+def _missing(error: ModuleNotFoundError, verb: Verb) -> MissingPackageError | None:
+    """What to install for a package that is absent; None for a module of ours, a mistake."""
     if error.name is None or error.name.split(".")[0] in _OURS:
-        return error
+        return None
     return MissingPackageError(
         f"needs the package {error.name!r}, which is not installed:"
         f" pip install 'edgecnn[{verb.install}]'"
@@ -140,8 +143,8 @@ def run(arguments: Sequence[str]) -> int:
     except EdgecnnError as error:
         return _fail(who, str(error), error.exit_status)
     except ModuleNotFoundError as error:  # of what a verb imports once it runs
-        missing = _missing(error, VERBS[verb]) if verb in VERBS else error
-        if missing is error:
+        missing = _missing(error, VERBS[verb]) if verb in VERBS else None
+        if missing is None:
             raise
         return _fail(who, str(missing), 2)
     except KeyboardInterrupt:

@@ -68,6 +68,8 @@ def open_source(uri: int | str | Path, *, name: str | None = None) -> Source:
     """
     text = str(uri)
     plain = expand(text)
+    if not plain:
+        raise SourceError(f"the source is empty; expected {TAKEN}")
     scheme = _SCHEME.match(plain)
     if scheme:
         raise SourceError(

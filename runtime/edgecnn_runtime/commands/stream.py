@@ -14,8 +14,8 @@ from edgecnn_runtime.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgecnn_runtime.stream.loop import Result
     from edgecnn_runtime.stream.preview import Window
+    from edgecnn_runtime.stream.result import Result
     from edgecnn_runtime.stream.run import StreamReport
 
 WINDOWS = ("window", "display://0")
@@ -63,19 +63,18 @@ def command(
     )
     with opened as classify, Stream(classify, uri, name=name, frames=frames) as stream:
         is_random = classify.manifest.is_random
-        sinks = open_sinks(
-            [u for u in uris if u not in WINDOWS],
-            lossless=not stream.source.is_live,
-            fps=stream.source.fps,
-            random_weights=is_random,
-        )
         window = _window(uris, headless, is_random)
         if is_random:
             out.print("[bold white on red] RANDOM WEIGHTS [/] the answers mean nothing")
         with stop_on_signals(stream):
-            report = run_stream(
-                stream, sinks, window=window, on_status=_status if sys.stderr.isatty() else None
+            sinks = open_sinks(
+                [u for u in uris if u not in WINDOWS],
+                lossless=not stream.source.is_live,
+                fps=stream.source.fps,
+                random_weights=is_random,
             )
+            status = _status if sys.stderr.isatty() else None
+            report = run_stream(stream, sinks, window=window, on_status=status)
     _print(report, out)
     write_result(report, json)
     return 1 if report.sink_errors else 0

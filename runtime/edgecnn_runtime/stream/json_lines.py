@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgecnn_runtime.stream.loop import Result, record_of
+from edgecnn_runtime.stream.result import Result, record_of
 
 
 class JsonLines:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,46 +15,15 @@ from numpy.typing import NDArray
 from edgecnn_runtime.camera.newest import Handoff, every_frame, newest_frame
 from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.camera.sources import open_source
-from edgecnn_runtime.classifier import Classifier, Prediction
+from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.latency.histogram import Histogram
 from edgecnn_runtime.latency.stages import StageTimes
+from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.summary import StreamSummary, summarise
 
+__all__ = ["Result", "Stream"]
+
 READ_AHEAD = 2  # frames of a file that wait in memory, preprocessed
-
-
-@dataclass(frozen=True)
-class Result:
-    """The answer to one frame.
-
-    Attributes:
-        source: its name.
-        index: of the frame among those that the source gave, from 0; gaps are dropped frames.
-        predictions: best first, as many as the classifier's `top_k`.
-        frame: uint8 (H, W, 3) BGR as captured; yours to keep, not to write into.
-        captured_at: UTC.
-        frame_age_ms: from the capture stamp until this answer existed, waiting included.
-        end_to_end_ms: the work on this frame: its three stages, without waiting.
-    """
-
-    source: str
-    index: int
-    predictions: list[Prediction]
-    frame: NDArray[np.uint8]
-    captured_at: datetime
-    frame_age_ms: float
-    preprocess_ms: float
-    infer_ms: float
-    postprocess_ms: float
-
-    @property
-    def best(self) -> Prediction:
-        """The most probable class."""
-        return self.predictions[0]
-
-    @property
-    def end_to_end_ms(self) -> float:
-        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
 
 
 class _Ready(NamedTuple):
@@ -95,8 +62,9 @@ class Stream:
         frames: int | None = None,
     ) -> None:
         self.classifier = classifier
-        is_uri = isinstance(source, (int, str, Path))
-        self.source: Source = open_source(source, name=name) if is_uri else source  # type: ignore[arg-type,assignment]
+        self.source: Source = (
+            open_source(source, name=name) if isinstance(source, (int, str, Path)) else source
+        )
         self.times = StageTimes()
         self.frame_age = Histogram()
         self._limit = frames
@@ -215,19 +183,3 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def record_of(result: Result) -> dict[str, Any]:
-    """A result as plain values, for JSON: everything but the picture."""
-    return {
-        "source": result.source,
-        "index": result.index,
-        "utc": result.captured_at,
-        "label": result.best.label,
-        "probability": result.best.probability,
-        "predictions": result.predictions,
-        "frame_age_ms": result.frame_age_ms,
-        "preprocess_ms": result.preprocess_ms,
-        "infer_ms": result.infer_ms,
-        "postprocess_ms": result.postprocess_ms,
-    }

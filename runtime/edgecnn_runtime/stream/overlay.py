@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn_runtime.classifier import Prediction
-from edgecnn_runtime.stream.loop import Result
+from edgecnn_runtime.stream.result import Result
 
 SMALLEST = 360  # pixels of the shorter side, below which a picture is scaled up to hold text
 

@@ -8,8 +8,8 @@ import sys
 
 import cv2
 
-from edgecnn_runtime.stream.loop import Result
 from edgecnn_runtime.stream.overlay import annotate
+from edgecnn_runtime.stream.result import Result
 
 TITLE = "edgecnn"
 _PROBE = "import cv2; cv2.namedWindow('edgecnn'); cv2.pollKey(); cv2.destroyAllWindows()"

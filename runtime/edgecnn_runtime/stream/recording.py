@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn_runtime.camera.quiet import quiet_opencv
-from edgecnn_runtime.stream.loop import Result
 from edgecnn_runtime.stream.overlay import annotate
+from edgecnn_runtime.stream.result import Result
 
 VIDEO_SUFFIXES = {".mp4": "mp4v", ".avi": "MJPG"}  # codecs that every build of OpenCV carries
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from time import perf_counter
 from types import FrameType
 
-from edgecnn_runtime.stream.loop import Result, Stream
+from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.preview import Window
+from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.sinks import Sink, SinkSummary
 from edgecnn_runtime.stream.summary import StreamSummary
 

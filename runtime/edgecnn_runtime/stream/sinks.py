@@ -13,8 +13,8 @@ from edgecnn_runtime.camera.newest import Handoff
 from edgecnn_runtime.camera.sources import expand
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.json_lines import JsonLines
-from edgecnn_runtime.stream.loop import Result
 from edgecnn_runtime.stream.recording import VIDEO_SUFFIXES, VideoFile
+from edgecnn_runtime.stream.result import Result
 
 log = logging.getLogger("edgecnn")
 

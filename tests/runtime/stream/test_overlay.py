@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn_runtime.classifier import Prediction
-from edgecnn_runtime.stream.loop import Result
 from edgecnn_runtime.stream.overlay import annotate
+from edgecnn_runtime.stream.result import Result
 
 
 def result_of(frame: NDArray[np.uint8], label: str = "gravel") -> Result:

@@ -11,7 +11,8 @@ import pytest
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.json_lines import JsonLines
-from edgecnn_runtime.stream.loop import Result, Stream
+from edgecnn_runtime.stream.loop import Stream
+from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.run import StreamReport, run_stream
 from edgecnn_runtime.stream.sinks import WAITING, Sink, open_sinks
 

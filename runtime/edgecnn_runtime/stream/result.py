@@ -1,0 +1,62 @@
+"""The answer to one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_runtime.classifier import Prediction
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one frame.
+
+    Attributes:
+        source: its name.
+        index: of the frame among those that the source gave, from 0; gaps are dropped frames.
+        predictions: best first, as many as the classifier's `top_k`.
+        frame: uint8 (H, W, 3) BGR as captured; yours to keep, not to write into.
+        captured_at: UTC.
+        frame_age_ms: from the capture stamp until this answer existed, waiting included.
+        end_to_end_ms: the work on this frame: its three stages, without waiting.
+    """
+
+    source: str
+    index: int
+    predictions: list[Prediction]
+    frame: NDArray[np.uint8]
+    captured_at: datetime
+    frame_age_ms: float
+    preprocess_ms: float
+    infer_ms: float
+    postprocess_ms: float
+
+    @property
+    def best(self) -> Prediction:
+        """The most probable class."""
+        return self.predictions[0]
+
+    @property
+    def end_to_end_ms(self) -> float:
+        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    """A result as plain values, for JSON: everything but the picture."""
+    return {
+        "source": result.source,
+        "index": result.index,
+        "utc": result.captured_at,
+        "label": result.best.label,
+        "probability": result.best.probability,
+        "predictions": result.predictions,
+        "frame_age_ms": result.frame_age_ms,
+        "preprocess_ms": result.preprocess_ms,
+        "infer_ms": result.infer_ms,
+        "postprocess_ms": result.postprocess_ms,
+    }
