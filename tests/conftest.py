@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from edgecnn_runtime.cli import run as run_cli
+
+OneLine = Callable[..., str]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,3 +51,65 @@ def why_no_gpu() -> str:
     if cuda.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
         return "the driver sees no device"
     return ""
+
+
+@pytest.fixture
+def refused(capfd: pytest.CaptureFixture[str]) -> OneLine:
+    """Run a command line that must be refused: one line on standard error, exit status 2."""
+
+    def run(*arguments: object, status: int = 2) -> str:
+        capfd.readouterr()
+        got = run_cli([str(a) for a in arguments])
+        captured = capfd.readouterr()
+        lines = captured.err.strip().splitlines()
+        assert got == status, captured.err
+        assert len(lines) == 1, captured.err
+        assert lines[0].startswith("edgecnn"), lines[0]
+        assert "Traceback" not in captured.err
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small MobileNet, trained for seconds on terrain: enough to be right more often than not."""
+    from edgecnn.commands.train import describe
+    from edgecnn.data import load_data
+    from edgecnn.training.fit import fit
+
+    out = tmp_path_factory.mktemp("runs") / "terrain"
+    data = load_data("terrain")
+    run = describe(data, "mobilenet_v1", width=0.25, resolution="48", epochs=5)
+    fit(run, data, out, progress=False)
+    return out
+
+
+@pytest.fixture(scope="session")
+def trained_bundle(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of `trained_run`. Tests that alter it must copy it first."""
+    from edgecnn_export.export import export
+    from edgecnn_export.sources import Options, open_source
+
+    out = tmp_path_factory.mktemp("bundles") / "terrain.bundle"
+    export(open_source(str(trained_run), Options()), out)
+    return out
+
+
+def write_photographs(folder: Path, count: int, color: tuple[int, int, int]) -> None:
+    """Noisy pictures of one colour, as JPEG of different sizes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(sum(color))
+    for i in range(count):
+        picture: NDArray[np.uint8] = np.full((40 + i, 60, 3), color, np.uint8)
+        picture += rng.integers(0, 30, picture.shape, dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{i}.jpg"), picture)
+
+
+@pytest.fixture
+def photographs_folder(tmp_path: Path) -> Path:
+    """Two classes of twelve photographs."""
+    folder = tmp_path / "photos"
+    write_photographs(folder / "blue", 12, (180, 30, 30))
+    write_photographs(folder / "red", 12, (30, 30, 180))
+    return folder

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from edgecnn.data import DataSet
     from edgecnn.training.run import Run
 
 
@@ -39,31 +39,51 @@ def command(
     from edgecnn.models.cost import parameters
     from edgecnn.training.fit import fit, replace_run
 
-    out_to = console(json)
-    run = _describe(data, model, width, resolution, recipe, seed)
-    changes = {"epochs": epochs, "batch_size": batch, "lr": lr}
-    settings = {k: v for k, v in changes.items() if v is not None}
-    run = msgspec.structs.replace(run, recipe=msgspec.structs.replace(run.recipe, **settings))
+    people = console(json)
+    loaded = load_data(data, seed)
+    run = describe(
+        loaded,
+        model,
+        width=width,
+        resolution=resolution,
+        recipe=recipe,
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        seed=seed,
+    )
     if overwrite and not resume:
         replace_run(out)
-    loaded = load_data(data, seed)
-    out_to.print(
+    people.print(
         f"{run.model}, width {run.width:g}, {run.input.height}x{run.input.width},"
         f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
         f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.epochs} epochs"
     )
     result = fit(run, loaded, out, resume=resume)
-    out_to.print(
+    people.print(
         f"top-1 [bold]{result.top1:.3f}[/bold], top-5 {result.top5:.3f} on the held-out images;"
         f" {result.seconds:.0f} s, {result.images_per_second:.0f} images/s; run in {out}"
     )
     write_result(result, json)
 
 
-def _describe(
-    data: str, model: str, width: float, resolution: str | None, recipe: str | None, seed: int
+def describe(
+    data: DataSet,
+    model: str,
+    *,
+    width: float = 1.0,
+    resolution: str | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
 ) -> Run:
-    from edgecnn.data import load_data
+    """What to train; what is not said is the default of the network or of the data.
+
+    Raises:
+        InputError: an unknown name, or a size that the network does not take.
+    """
     from edgecnn.models.registry import build, check_resolution, entry
     from edgecnn.training.inputs import input_for
     from edgecnn.training.recipe import load_recipe
@@ -72,16 +92,16 @@ def _describe(
     row = entry(model)
     height, wide = parse_resolution(resolution) if resolution else (row.resolution,) * 2
     check_resolution(model, height, wide)
-    loaded = load_data(data, seed)
     build(model, width=width)
+    settings = load_recipe(recipe or data.recipe).changed(epochs=epochs, batch_size=batch, lr=lr)
     return Run(
         model=model,
         width=width,
-        input=input_for(loaded, height, wide, row.channels),
-        labels=loaded.labels,
-        data=data,
+        input=input_for(data, height, wide, row.channels),
+        labels=data.labels,
+        data=data.name,
         seed=seed,
-        recipe=load_recipe(recipe or loaded.recipe),
+        recipe=settings,
     )
 
 

@@ -62,6 +62,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     label_smoothing: Share = 0.0
     augment: Augment = Augment()
 
+    def changed(self, **settings: float | None) -> Recipe:
+        """The same recipe with other settings; None leaves one as it is.
+
+        Raises:
+            InputError: a value that the setting cannot have.
+        """
+        given = {k: v for k, v in settings.items() if v is not None}
+        try:
+            return msgspec.convert({**msgspec.to_builtins(self), **given}, Recipe)
+        except msgspec.ValidationError as error:
+            raise InputError(f"recipe: {error}") from error
+
 
 def recipes() -> list[str]:
     """Names of the recipes that come with edgecnn."""

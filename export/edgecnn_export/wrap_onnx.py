@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
 from edgecnn_export.to_onnx import INPUT, OUTPUT, finish
-from edgecnn_export.verify import float_session
+from edgecnn_export.verify import float_session, takes_a_batch
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 from edgecnn_runtime.preprocess import preprocess
@@ -51,7 +51,18 @@ class ForeignOnnx:
         return predict
 
     def wrapped(self, spec: Input, labels: tuple[str, ...], opset: int) -> bytes:
-        """The same graph from uint8 (batch, H, W, C) to probabilities (batch, classes)."""
+        """The same graph from uint8 (batch, H, W, C) to probabilities (batch, classes).
+
+        The batch is free where the graph can be freed, and otherwise as fixed as it was.
+        """
+        freed = self._wrapped(spec, labels, opset, batch="batch")
+        if takes_a_batch(freed):
+            return freed
+        return self._wrapped(spec, labels, opset, batch=1)
+
+    def _wrapped(
+        self, spec: Input, labels: tuple[str, ...], opset: int, *, batch: str | int
+    ) -> bytes:
         model = onnx.ModelProto()
         model.CopyFrom(self.proto)
         own = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
@@ -59,7 +70,8 @@ class ForeignOnnx:
             model = onnx.version_converter.convert_version(model, opset)
         graph = model.graph
         inside, answer = graph.input[0].name, graph.output[0].name
-        _rename_batch(graph)
+        if batch != 1:
+            _free_batch(graph)
         graph.initializer.extend(_constants(spec))
         head = [
             # Cast first: TensorRT takes uint8 as an input and in no other layer.
@@ -71,13 +83,12 @@ class ForeignOnnx:
         softmax = helper.make_node("Softmax", [answer], [OUTPUT], axis=1)
         tail = [softmax if self.is_logits else helper.make_node("Identity", [answer], [OUTPUT])]
         nodes = [*head, *graph.node, *tail]
-        del graph.node[:], graph.input[:], graph.output[:]
+        del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
         graph.node.extend(nodes)
-        shape: list[str | int | None] = ["batch", spec.height, spec.width, spec.channels]
+        shape: list[str | int | None] = [batch, spec.height, spec.width, spec.channels]
         graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
-        out = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", self.classes])
-        graph.output.append(out)
-        del graph.value_info[:]
+        answers: list[str | int | None] = [batch, self.classes]
+        graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, answers))
         return finish(model, spec, labels)
 
 
@@ -142,18 +153,17 @@ def _input_size(
     return int(height), int(width), int(dims[1] or 3)
 
 
-def _rename_batch(graph: onnx.GraphProto) -> None:
-    """A Reshape to a fixed batch of one, as many exporters write it, becomes one to any batch."""
-    constants = {i.name: i for i in graph.initializer}
-    batch = graph.input[0].type.tensor_type.shape.dim[0].dim_value
-    if batch != 1:
+def _free_batch(graph: onnx.GraphProto) -> None:
+    """A Reshape to a batch of one, as many exporters write it, becomes one to any batch."""
+    if graph.input[0].type.tensor_type.shape.dim[0].dim_value != 1:
         return
-    for node in graph.node:
-        if node.op_type == "Reshape" and node.input[1] in constants:
-            shape = numpy_helper.to_array(constants[node.input[1]]).copy()
-            if shape.size > 1 and shape[0] == 1 and -1 not in shape:
-                shape[0] = -1
-                constants[node.input[1]].CopyFrom(numpy_helper.from_array(shape, node.input[1]))
+    shapes = {i.name: i for i in graph.initializer}
+    shapes |= {n.output[0]: n.attribute[0].t for n in graph.node if n.op_type == "Constant"}
+    for name in {n.input[1] for n in graph.node if n.op_type == "Reshape"} & set(shapes):
+        shape = numpy_helper.to_array(shapes[name]).copy()
+        if shape.size > 1 and shape[0] == 1 and -1 not in shape:
+            shape[0] = -1
+            shapes[name].CopyFrom(numpy_helper.from_array(shape, shapes[name].name))
 
 
 def _constants(spec: Input) -> list[onnx.TensorProto]:

@@ -69,7 +69,12 @@ def _config(
     trt = compiler.api
     config = builder.create_builder_config()
     frames = network.get_input(0)
-    image = tuple(frames.shape)[1:]
+    fixed, *image = tuple(frames.shape)
+    if fixed != -1 and options.batch != (fixed, fixed, fixed):
+        raise BackendError(
+            f"the graph has a fixed batch of {fixed}, got {options.batch}; compile it with"
+            f" --batch {fixed}"
+        )
     profile = builder.create_optimization_profile()
     profile.set_shape(frames.name, *((batch, *image) for batch in options.batch))
     config.add_optimization_profile(profile)

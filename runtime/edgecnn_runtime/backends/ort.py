@@ -42,11 +42,14 @@ class OrtBackend:
                 " (N, H, W, C): export the model with 'edgecnn export'"
             )
         self.input_shape: tuple[int, int, int] = (int(shape[1]), int(shape[2]), int(shape[3]))
+        self._one_by_one = shape[0] == 1  # somebody else's graph, with a batch that is fixed
         self._input = inputs[0].name
         self._outputs = [outputs[0].name]
 
     def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, H, W, C) uint8 -> (N, classes) float32."""
+        if self._one_by_one and len(frames) != 1:
+            return np.concatenate([self.infer(frame[None]) for frame in frames])
         answers: NDArray[np.float32] = self._session.run(self._outputs, {self._input: frames})[0]
         return answers
 

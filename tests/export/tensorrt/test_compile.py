@@ -1,0 +1,136 @@
+"""Real engines from the real compiler, for GPUs that are not here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgecnn_export.tensorrt import compilers
+from edgecnn_export.tensorrt.build import BuildOptions, build_engine, parse_batch
+from edgecnn_export.tensorrt.compilers import Compiler, find_compiler, resolve_targets
+from edgecnn_export.tensorrt.engines import compile_bundle
+from edgecnn_runtime.bundle import open_bundle
+from edgecnn_runtime.cli import run
+from edgecnn_runtime.errors import BackendError, InputError, MissingPackageError
+
+OneLine = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def rtx() -> Compiler:
+    pytest.importorskip("tensorrt_rtx", reason="no TensorRT-RTX for this platform")
+    return find_compiler("tensorrt-rtx")
+
+
+@pytest.fixture
+def copy(trained_bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_bundle, tmp_path / "copy.bundle"))
+
+
+def test_engines_for_two_gpus_are_compiled_without_one(rtx: Compiler, copy: Path) -> None:
+    engines = compile_bundle(open_bundle(copy), rtx, ["sm86", "sm89"], BuildOptions())
+    bundle = open_bundle(copy)
+    bundle.check()
+    assert [e.target for e in engines] == ["sm86", "sm89"]
+    for engine, artifact in zip(engines, bundle.manifest.engines, strict=True):
+        assert engine.bytes == artifact.bytes > 100_000
+        assert artifact.compiler == "tensorrt-rtx"
+        assert artifact.onnx_sha256 == bundle.manifest.onnx[0].sha256
+        assert artifact.batch == (1, 1, 8)
+
+
+def test_a_valid_engine_is_not_compiled_again(rtx: Compiler, copy: Path) -> None:
+    options = BuildOptions()
+    compile_bundle(open_bundle(copy), rtx, ["sm86"], options)
+    again = compile_bundle(open_bundle(copy), rtx, ["sm86"], options)
+    assert again[0].reused
+    other = compile_bundle(open_bundle(copy), rtx, ["sm86"], BuildOptions(batch=(1, 4, 4)))
+    assert not other[0].reused
+    engine = copy / other[0].file
+    engine.write_bytes(engine.read_bytes()[::-1])
+    mended = compile_bundle(open_bundle(copy), rtx, ["sm86"], BuildOptions(batch=(1, 4, 4)))
+    assert not mended[0].reused
+    assert len(open_bundle(copy).manifest.engines) == 1
+
+
+def test_verify_lists_engines_that_cannot_run_here(
+    rtx: Compiler, copy: Path, tmp_path: Path
+) -> None:
+    compile_bundle(open_bundle(copy), rtx, ["sm89"], BuildOptions())
+    assert run(["verify", str(copy), "--json", str(tmp_path / "v.json")]) == 0
+    statuses = [a["status"] for a in json.loads((tmp_path / "v.json").read_text())["artifacts"]]
+    assert statuses[0] == "agrees"
+    assert statuses[1].startswith("not run: needs sm89, tensorrt-rtx")
+
+
+def test_a_graph_that_the_compiler_cannot_read_names_the_layer(rtx: Compiler) -> None:
+    with pytest.raises(BackendError, match="cannot read the graph"):
+        build_engine(rtx, b"not a graph", "sm86", BuildOptions())
+
+
+def test_rtx_has_no_dla(rtx: Compiler, trained_bundle: Path) -> None:
+    graph = (trained_bundle / "model.fp32.onnx").read_bytes()
+    with pytest.raises(BackendError, match="no DLA"):
+        build_engine(rtx, graph, "sm86", BuildOptions(dla=0))
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("sm87", "is a Jetson"), ("sm860", "did you mean 'sm86'"), (",", "expected local")],
+)
+def test_a_target_that_cannot_be_is_refused(rtx: Compiler, target: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        resolve_targets(rtx, target, None)
+
+
+def test_local_without_a_gpu_says_which_targets_can_be_named(rtx: Compiler) -> None:
+    with pytest.raises(InputError, match="no NVIDIA GPU is here; name the GPUs"):
+        resolve_targets(rtx, "local", None)
+    assert resolve_targets(rtx, "local,sm86", "sm86") == ["sm86"]
+
+
+def test_plain_tensorrt_compiles_for_this_gpu_alone() -> None:
+    plain = Compiler("tensorrt", "10.3.0", types.SimpleNamespace())
+    assert resolve_targets(plain, "local", "sm87") == ["sm87"]
+    with pytest.raises(InputError, match="for this machine's GPU alone"):
+        resolve_targets(plain, "sm86", "sm87")
+
+
+def test_auto_takes_tensorrt_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"tensorrt": Compiler("tensorrt", "10.3.0", None)}
+    monkeypatch.setattr(compilers, "_load", here.get)
+    assert find_compiler("auto").name == "tensorrt"
+
+
+def test_a_jetson_is_never_given_to_rtx(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"tensorrt-rtx": Compiler("tensorrt-rtx", "1.7.1", None)}
+    monkeypatch.setattr(compilers, "_load", here.get)
+    with pytest.raises(MissingPackageError, match="JetPack's TensorRT"):
+        find_compiler("auto", is_jetson=True)
+    with pytest.raises(BackendError, match="no kernels for a Jetson"):
+        find_compiler("tensorrt-rtx", is_jetson=True)
+
+
+def test_without_a_compiler_the_verb_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, trained_bundle: Path, refused: OneLine
+) -> None:
+    monkeypatch.setattr(compilers, "_load", lambda _: None)
+    assert "pip install 'edgecnn[tensorrt-rtx]'" in refused("compile", trained_bundle)
+    monkeypatch.setattr(compilers.sys, "platform", "darwin")
+    assert "macOS" in refused("compile", trained_bundle)
+
+
+@pytest.mark.parametrize(("text", "batch"), [("1:1:8", (1, 1, 8)), ("4", (4, 4, 4))])
+def test_a_batch_range_reads(text: str, batch: tuple[int, int, int]) -> None:
+    assert parse_batch(text) == batch
+
+
+@pytest.mark.parametrize("text", ["8:1:1", "0", "a", "1:2", ""])
+def test_a_batch_range_out_of_order_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="expected N or MIN:BEST:MAX"):
+        parse_batch(text)
