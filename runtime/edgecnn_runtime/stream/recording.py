@@ -1,4 +1,4 @@
-"""An annotated video file, which is playable whenever it is there."""
+"""Video files, which are playable whenever they are there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
@@ -19,26 +20,23 @@ from edgecnn_runtime.stream.result import Result
 VIDEO_SUFFIXES = {".mp4": "mp4v", ".avi": "MJPG"}  # codecs that every build of OpenCV carries
 
 
-class VideoFile:
-    """Record annotated frames under a temporary name, renamed when the file is whole.
+class Recording:
+    """Write pictures as a video under a temporary name, renamed when the file is whole.
 
     OpenCV's writer reports no errors, so that a disk that fills is noticed by us: before it is full
     the recording is ended and kept, and a finished file is opened again and its frames counted.
 
     Raises:
-        OSError: the file cannot be made; from `write`, that the disk is full; from `close`, that
+        OSError: the file cannot be made; from `append`, that the disk is full; from `close`, that
             what was written is not whole, and was removed.
     """
 
-    def __init__(self, path: Path, fps: float, *, random_weights: bool = False) -> None:
+    def __init__(self, path: Path, fps: float) -> None:
         self._path = path
         self._fps = fps
-        self._random_weights = random_weights
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)  # (width, height)
         self._frames = 0
-        self._rate: float | None = None
-        self._last_utc = 0.0
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         # The suffix stays, since OpenCV chooses the container by it.
@@ -48,26 +46,14 @@ class VideoFile:
         os.close(handle)
         self._part = Path(name)
 
-    def write(self, result: Result) -> None:
-        """Annotate and append one frame; frames of another size are fitted to the first's."""
-        self._follow_rate(result)
-        picture = annotate(
-            result.frame, result, fps=self._rate, random_weights=self._random_weights
-        )
+    def append(self, picture: NDArray[np.uint8]) -> None:
+        """Append uint8 (H, W, 3) BGR; pictures of another size are fitted to the first's."""
         if self._video is None:
             self._open(picture)
         assert self._video is not None
         self._check_space(picture.nbytes)
         self._video.write(_fitted(picture, self._size))
         self._frames += 1
-
-    def _follow_rate(self, result: Result) -> None:
-        """Frames a second, smoothed: what the picture shows."""
-        now = result.captured_at.timestamp()
-        if self._last_utc and now > self._last_utc:
-            rate = 1 / (now - self._last_utc)
-            self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
-        self._last_utc = now
 
     def _open(self, picture: NDArray[np.uint8]) -> None:
         # Codecs that halve the colour want even sides.
@@ -104,6 +90,46 @@ class VideoFile:
         finally:
             with suppress(OSError):
                 self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class VideoFile:
+    """The sink that records annotated frames; what it raises is what `Recording` raises."""
+
+    def __init__(self, path: Path, fps: float, *, random_weights: bool = False) -> None:
+        self._recording = Recording(path, fps)
+        self._random_weights = random_weights
+        self._rate: float | None = None
+        self._last_utc = 0.0
+
+    def write(self, result: Result) -> None:
+        """Annotate and append one frame."""
+        self._follow_rate(result)
+        self._recording.append(
+            annotate(result.frame, result, fps=self._rate, random_weights=self._random_weights)
+        )
+
+    def _follow_rate(self, result: Result) -> None:
+        """Frames a second, smoothed: what the picture shows."""
+        now = result.captured_at.timestamp()
+        if self._last_utc and now > self._last_utc:
+            rate = 1 / (now - self._last_utc)
+            self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
+        self._last_utc = now
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._recording.close()
 
 
 def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
