@@ -122,21 +122,26 @@ def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
         return frame[top : top + height, left : left + width]
     if interpolation != "area+linear":
         return _resize_antialias(frame, plan, interpolation)
-    small = _decimate(frame, plan.resized)
+    factor = min(frame.shape[0] // plan.resized[0], frame.shape[1] // plan.resized[1])
+    if (plan.resized[0] * factor, plan.resized[1] * factor) == frame.shape[:2]:
+        # Whole blocks become pixels, so that only the cut's own blocks need to be averaged.
+        part = frame[
+            top * factor : (top + height) * factor, left * factor : (left + width) * factor
+        ]
+        return _uint8(cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA))
+    small = _decimate(frame, factor)
     if small.shape[:2] != plan.resized:
         size = (plan.resized[1], plan.resized[0])
         small = _uint8(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR))
     return small[top : top + height, left : left + width]
 
 
-def _decimate(frame: Frame, resized: tuple[int, int]) -> Frame:
+def _decimate(frame: Frame, factor: int) -> Frame:
     """Average whole blocks of pixels, so that the linear filter that follows does not alias."""
-    height, width = frame.shape[:2]
-    factor = min(height // resized[0], width // resized[1])
     if factor < 2:
         return frame
-    rows, columns = height // factor, width // factor
-    top, left = (height - rows * factor) // 2, (width - columns * factor) // 2
+    rows, columns = frame.shape[0] // factor, frame.shape[1] // factor
+    top, left = (frame.shape[0] - rows * factor) // 2, (frame.shape[1] - columns * factor) // 2
     whole = frame[top : top + rows * factor, left : left + columns * factor]
     return _uint8(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
 

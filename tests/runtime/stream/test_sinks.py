@@ -105,7 +105,7 @@ def test_a_recording_that_did_not_reach_the_disk_is_removed_and_said(
 ) -> None:
     # Another program takes the space that was still free when it was looked at.
     monkeypatch.setattr(
-        "edgecnn_runtime.stream.recording.VideoFile._check_space", lambda self, size: None
+        "edgecnn_runtime.stream.recording.Recording._check_space", lambda self, size: None
     )
     path = small_disk("64k") / "x.mp4"
     report = streamed(classify, clip, path)
