@@ -1,0 +1,28 @@
+"""`models` prints what the networks cost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgecnn_runtime.cli import run
+
+FIELDS = {"name", "family", "year", "depth", "parameters", "macs", "resolution", "receptive_field"}
+
+
+def test_the_zoo_is_listed_with_its_figures(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "--json", "-"]) == 0
+    captured = capfd.readouterr()
+    rows = {row["name"]: row for row in json.loads(captured.out)}
+    assert rows["mobilenet_v1"].keys() >= FIELDS | {"paper"}
+    assert rows["mobilenet_v1"]["parameters"] == 4_231_976
+    assert rows["lenet5"]["receptive_field"] == 32
+    assert "mobilenet_v1" in captured.err  # people's output makes way for the JSON
+
+
+def test_one_network_is_shown_layer_by_layer(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "mobilenet_v1", "--width", "0.5", "--resolution", "160"]) == 0
+    out = capfd.readouterr().out
+    assert "512x5x5" in out
+    assert "1,331,592" in out
