@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -49,3 +50,12 @@ def test_no_registry_host_and_no_machine_path(tracked: list[Path]) -> None:
         if (match := unwanted.search(path.read_bytes().decode("utf-8", "ignore")))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("name", ["export.edgecnn_export", "runtime.edgecnn_runtime"])
+def test_a_folder_of_the_repository_is_not_a_second_copy_of_its_package(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    with pytest.raises(ImportError, match=f"import {name.split('.')[1]}"):
+        importlib.import_module(name)

@@ -29,6 +29,11 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
+def shares_cores(backend: Backend) -> bool:
+    """Whether it infers on the cores that also decode and preprocess."""
+    return backend.name == "onnxruntime"
+
+
 def open_backend(
     bundle: Bundle,
     name: str = "auto",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from time import perf_counter_ns
 from types import TracebackType
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn_runtime.backends import shares_cores
 from edgecnn_runtime.camera.newest import Handoff, every_frame, newest_frame
 from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.camera.sources import open_source
@@ -24,6 +26,8 @@ from edgecnn_runtime.stream.summary import StreamSummary, summarise
 __all__ = ["Result", "Stream"]
 
 READ_AHEAD = 2  # frames of a file that wait in memory, preprocessed
+PROBE = 16  # frames of a file by which it is decided whether to read ahead
+DEAR = 0.2  # of inference: reading that takes more is worth a thread of its own
 
 
 class _Ready(NamedTuple):
@@ -38,8 +42,9 @@ class Stream:
     """Classify what a source gives, one `Result` after another.
 
     Of a live source the newest frame is taken and older ones are dropped, so that a slow consumer
-    is never behind; of a file every frame is taken, decoded and preprocessed ahead while the
-    network runs. Ends with the source, with `close`, or when the loop over it is left.
+    is never behind; of a file every frame is taken, and where it pays, decoded and preprocessed
+    ahead while the network runs. Ends with the source, with `close`, or when the loop over it is
+    left.
 
     >>> for result in Stream(classify, source=0):
     ...     print(result.best.label, result.frame_age_ms)
@@ -72,26 +77,52 @@ class Stream:
             newest_frame() if self.source.is_live else every_frame(READ_AHEAD)
         )
         self._thread: threading.Thread | None = None
+        self._reading_ns: list[int] = []
         self._began_ns = 0
         self._last_ns = 0
 
     def __iter__(self) -> Iterator[Result]:
         """The results. Leaving the loop stops capture and releases the source."""
-        if self._thread is not None:
+        if self._began_ns:
             raise RuntimeError("a stream is read once; make another Stream to read it again")
         self._began_ns = self._last_ns = perf_counter_ns()
-        self._thread = threading.Thread(target=self._capture, name="edgecnn-capture", daemon=True)
-        self._thread.start()
+        in_turn = not self.source.is_live and shares_cores(self.classifier.backend)
+        if not in_turn:
+            self._start_capture()
         try:
             left = self._limit
             while left != 0:
-                ready = self._handoff.get()
+                ready = self._read_in_turn() if in_turn else self._handoff.get()
                 if ready is None:
                     return
                 yield self._classify(ready)
                 left = left - 1 if left is not None else None
+                if in_turn and len(self._reading_ns) == PROBE and self._is_reading_dear():
+                    in_turn = False
+                    self._start_capture()
         finally:
             self.close()
+
+    def _read_in_turn(self) -> _Ready | None:
+        """The next frame of a file, without a thread.
+
+        Inference on all cores waits for the slowest of them: a thread that decodes meanwhile takes
+        more from it than it saves, unless decoding is a good part of the work.
+        """
+        began = perf_counter_ns()
+        captured = self.source.read()
+        ready = None if captured is None else self._prepare(captured)
+        if len(self._reading_ns) <= PROBE:
+            self._reading_ns.append(perf_counter_ns() - began)
+        return ready
+
+    def _is_reading_dear(self) -> bool:
+        (infer_ns,) = self.times.infer.percentiles_ns(0.5)
+        return median(self._reading_ns) > DEAR * infer_ns
+
+    def _start_capture(self) -> None:
+        self._thread = threading.Thread(target=self._capture, name="edgecnn-capture", daemon=True)
+        self._thread.start()
 
     def _capture(self) -> None:
         error: BaseException | None = None
