@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from edgecnn_runtime.console import JsonOption, console, write_result
-from edgecnn_runtime.errors import CheckFailedError, InputError
+from edgecnn_runtime.errors import CheckFailedError, InputError, MissingPackageError
 
 CLIP_FRAMES, CLIP_FPS, CLIP_SIZE = 240, 30, (640, 480)
 
@@ -27,6 +27,12 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Train, evaluate, export, compile, profile and stream, on photographs of terrain."""
+    for package in ("torch", "lightning", "onnx", "skimage", "cv2", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MissingPackageError(
+                f"needs the package {package!r}, which is not installed:"
+                " pip install 'edgecnn[train,export,cpu]'"
+            )
     people = console(json)
     people.print(
         "Brick, grass or gravel: what a small robot would ask its camera. Every command below can"

@@ -73,7 +73,8 @@ def _list(json: str | None) -> None:
 
     rows = zoo()
     table = Table("name", "family", box=None, header_style="bold")
-    for column in ("year", "depth", "parameters", "MACs (M)", "resolution", "sees (px)"):
+    table.columns[0].no_wrap = True
+    for column in ("year", "depth", "parameters", "MACs (M)", "input (px)", "sees (px)"):
         table.add_column(column, justify="right")
     for r in rows:
         size = (f"{r.parameters:,}", f"{r.macs / 1e6:,.1f}", f"{r.resolution}")

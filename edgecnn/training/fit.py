@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import platform
 import shutil
 import sys
@@ -32,7 +31,8 @@ from edgecnn.training.module import Classification
 from edgecnn.training.run import Run, is_run, read_run, write_run
 from edgecnn.training.weights import save_tensors
 from edgecnn_runtime.bundle import atomic_write
-from edgecnn_runtime.errors import InputError
+from edgecnn_runtime.errors import InputError, InterruptedRunError
+from edgecnn_runtime.latency.device import cores
 
 RESUME = "resume.ckpt"
 
@@ -64,6 +64,7 @@ def fit(
 
     Raises:
         InputError: `out` holds something already, or nothing to resume, or another run.
+        InterruptedRunError: on SIGINT; the run can be resumed.
     """
     _prepare(run, out, resume)
     atomic_write(out / "split.json", msgspec.json.encode(data.record))
@@ -77,10 +78,13 @@ def fit(
     with warnings.catch_warnings():
         _quiet()
         trainer = _trainer(run, out, keep, progress)
-        trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
+        try:
+            trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
+        except SystemExit:  # Lightning ends the process when it is interrupted
+            goes_on = "the same command with --resume goes on"
+            todo = goes_on if (out / RESUME).is_file() else "its first epoch had not ended"
+            raise InterruptedRunError(f"interrupted; {todo}") from None
     seconds = time.perf_counter() - started
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     return Trained(
         run=str(out),
         model=run.model,
@@ -129,7 +133,7 @@ def _made() -> dict[str, Any]:
 
 def _loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
     training = TrainingSet(data.train, run.input, run.recipe.augment, run.seed)
-    workers = 0 if data.in_memory else min(8, len(os.sched_getaffinity(0)))
+    workers = 0 if data.in_memory else min(8, cores())
     batch = min(run.recipe.batch_size, len(training))
     common: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
     train: DataLoader[Any] = DataLoader(
@@ -168,7 +172,7 @@ def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
         num_sanity_val_steps=0,
         # Kernels on the CPU are deterministic at one thread count; to ask for it makes them 3 to 5
         # times slower (depthwise convolutions leave their fast path).
-        deterministic=torch.cuda.is_available(),
+        deterministic=False,
     )
 
 

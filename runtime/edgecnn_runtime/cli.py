@@ -147,8 +147,6 @@ def run(arguments: Sequence[str]) -> int:
         if missing is None:
             raise
         return _fail(who, str(missing), 2)
-    except KeyboardInterrupt:
-        return _fail(who, "interrupted", 130)
     except OSError as error:
         if not _is_users(error):
             raise
@@ -160,6 +158,8 @@ def run(arguments: Sequence[str]) -> int:
             raise
         text = str(message()) or "missing command"
         return _fail(who, f"{text.rstrip('.')}; see: {who} --help", 2)
+    if status == 130:  # what Typer makes of KeyboardInterrupt
+        return _fail(who, "interrupted", 130)
     return status if isinstance(status, int) else 0
 
 

@@ -24,7 +24,10 @@ def console(json_file: str | None = None) -> Console:
     """Where people read: standard error when the JSON goes to standard output."""
     from rich.console import Console
 
-    return Console(stderr=json_file == "-", highlight=False, soft_wrap=True)
+    found = Console(stderr=json_file == "-", highlight=False, soft_wrap=True)
+    if not found.is_terminal:
+        found.width = 120  # a file or a pipe has no edge: tables need not be squeezed
+    return found
 
 
 def write_result(result: Any, json_file: str | None) -> None:

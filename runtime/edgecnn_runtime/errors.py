@@ -42,6 +42,12 @@ class CheckFailedError(EdgecnnError):
     exit_status = 1
 
 
+class InterruptedRunError(EdgecnnError):
+    """A person stopped the work; the message says how to go on with it. Exit status 130."""
+
+    exit_status = 130
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], more: str = "") -> InputError:
     """The error for a name that is in no table: with the nearest one, or with all of them.
 

@@ -58,7 +58,9 @@ class Window:
 
     def __init__(self, *, random_weights: bool = False) -> None:
         self._random_weights = random_weights
-        cv2.namedWindow(TITLE, cv2.WINDOW_AUTOSIZE)
+        # OpenCV's Qt complains of fonts that its wheel does not bring and that nothing here uses.
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
+        cv2.namedWindow(TITLE, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)  # no toolbar
         self._shown = False
 
     def show(self, result: Result, fps: float | None) -> bool:
