@@ -57,6 +57,7 @@ class Classifier:
         backend: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
+        spin: bool = False,
         top_k: int = 5,
     ) -> Classifier:
         """Open a bundle on the best engine that this machine has.
@@ -66,6 +67,7 @@ class Classifier:
             backend: `auto`, `onnxruntime`, `onnxruntime-cuda`.
             precision: of the ONNX graph; the bundle's first by default.
             threads: CPU threads; all cores by default.
+            spin: let them wait awake between frames: for files, not for cameras.
             top_k: how many predictions an answer holds.
 
         Raises:
@@ -73,7 +75,7 @@ class Classifier:
             BackendError: the backend asked for cannot run here.
         """
         opened = open_bundle(bundle)
-        engine = open_backend(opened, backend, precision=precision, threads=threads)
+        engine = open_backend(opened, backend, precision=precision, threads=threads, spin=spin)
         return cls(opened.manifest, engine, top_k=top_k)
 
     def __call__(self, frame: NDArray[np.uint8]) -> list[Prediction]:

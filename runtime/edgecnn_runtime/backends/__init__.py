@@ -40,6 +40,7 @@ def open_backend(
     *,
     precision: str | None = None,
     threads: int | None = None,
+    spin: bool = False,
 ) -> Backend:
     """Open the engine that runs a bundle.
 
@@ -48,6 +49,7 @@ def open_backend(
             otherwise ONNX Runtime on the CPU.
         precision: of the ONNX graph; the bundle's first by default.
         threads: for the CPU; all cores by default.
+        spin: let them wait awake between frames: for files, not for cameras.
 
     Raises:
         BackendError: the engine asked for cannot run here.
@@ -59,4 +61,4 @@ def open_backend(
     from edgecnn_runtime.backends.ort import open_ort
 
     path = bundle.file(bundle.onnx(precision))
-    return open_ort(path, name, threads=threads)
+    return open_ort(path, name, threads=threads, spin=spin)

@@ -57,11 +57,17 @@ class OrtBackend:
         self._session = None
 
 
-def open_ort(path: Path, name: str = "auto", *, threads: int | None = None) -> OrtBackend:
+def open_ort(
+    path: Path, name: str = "auto", *, threads: int | None = None, spin: bool = False
+) -> OrtBackend:
     """Open an ONNX file.
 
     A provider that was asked for and is not the session's first is an error: ONNX Runtime itself
     would only warn and run on the CPU.
+
+    Args:
+        spin: let the CPU's threads wait awake between frames: 5% faster where one frame follows the
+            other, as in a file, and mere heat at a camera's rate.
 
     Raises:
         BackendError: the provider is not in this build, or does not start on this machine.
@@ -75,7 +81,7 @@ def open_ort(path: Path, name: str = "auto", *, threads: int | None = None) -> O
         name = "onnxruntime"
         if _PROVIDERS["onnxruntime-cuda"] in available and Path("/dev/nvidiactl").exists():
             try:
-                return _open(path, "onnxruntime-cuda", threads)
+                return _open(path, "onnxruntime-cuda", threads, spin)
             except BackendError as error:
                 log.warning("%s; running on the CPU", error)
     if _PROVIDERS[name] not in available:
@@ -84,16 +90,15 @@ def open_ort(path: Path, name: str = "auto", *, threads: int | None = None) -> O
             f" {', '.join(available)}; install: pip uninstall -y onnxruntime &&"
             " pip install 'edgecnn[gpu]'"
         )
-    return _open(path, name, threads)
+    return _open(path, name, threads, spin)
 
 
-def _open(path: Path, name: str, threads: int | None) -> OrtBackend:
+def _open(path: Path, name: str, threads: int | None, spin: bool) -> OrtBackend:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors; what concerns the user is said by us
     options.intra_op_num_threads = threads or cores()
-    # Threads that spin within a run are 5% faster; between frames they would take the cores that
-    # decode and preprocess the next one, and at a camera's rate they would only make heat.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if not spin:  # within a run the threads spin all the same
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     provider = _PROVIDERS[name]
     if name == "onnxruntime-cuda" and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # the CUDA libraries that came as wheels

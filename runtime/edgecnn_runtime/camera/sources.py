@@ -14,7 +14,7 @@ from edgecnn_runtime.camera.live import CameraSource, connect_camera
 from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.errors import InputError, SourceError
 
-__all__ = ["Captured", "Source", "expand", "open_source", "redacted", "split_name"]
+__all__ = ["Captured", "Source", "expand", "is_live", "open_source", "redacted", "split_name"]
 
 TAKEN = "a camera number, /dev/videoN, a video file, an image, a folder or a glob of images"
 
@@ -75,13 +75,23 @@ def open_source(uri: int | str | Path, *, name: str | None = None) -> Source:
         raise SourceError(
             f"{redacted(text)!r}: {scheme[1]}:// is not read by this version; expected {TAKEN}"
         )
-    if plain.isdecimal():
-        return CameraSource(name or f"camera{plain}", partial(connect_camera, int(plain)))
-    device = _DEVICE.fullmatch(plain)
-    if device:
-        return CameraSource(name or f"video{device[1]}", partial(connect_camera, int(device[1])))
+    number = _camera_number(plain)
+    if number is not None:
+        kind = "camera" if plain.isdecimal() else "video"
+        return CameraSource(name or f"{kind}{number}", partial(connect_camera, number))
     # A name made from the expanded text could show what the variable was meant to hide.
     return _open_file(Path(plain).expanduser(), name or Path(text).name or text)
+
+
+def is_live(uri: int | str | Path) -> bool:
+    """Whether a URI names a camera, whose frames come at their own pace. Opens nothing."""
+    return _camera_number(expand(str(uri))) is not None
+
+
+def _camera_number(plain: str) -> int | None:
+    device = _DEVICE.fullmatch(plain)
+    number = device[1] if device else plain
+    return int(number) if number.isdecimal() else None
 
 
 def _open_file(path: Path, name: str) -> Source:

@@ -45,7 +45,7 @@ def command(
     json: JsonOption = None,
 ) -> int:
     """Classify a camera, a video or a folder, with the age of every frame."""
-    from edgecnn_runtime.camera.sources import split_name
+    from edgecnn_runtime.camera.sources import is_live, split_name
     from edgecnn_runtime.classifier import Classifier
     from edgecnn_runtime.stream.loop import Stream
     from edgecnn_runtime.stream.run import run_stream, stop_on_signals
@@ -59,7 +59,12 @@ def command(
     out = console("-" if "-" in uris else json)
     name, uri = split_name(source[0])
     opened = Classifier.open(
-        bundle, backend=backend, precision=precision, threads=threads, top_k=top_k
+        bundle,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        spin=not is_live(uri),
+        top_k=top_k,
     )
     with opened as classify, Stream(classify, uri, name=name, frames=frames) as stream:
         is_random = classify.manifest.is_random
