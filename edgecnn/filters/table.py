@@ -64,6 +64,7 @@ def _edges(
 
 _DIAGONAL = math.pi / 4
 
+# Where grey is nothing, nothing is the level 128: between two levels it would fall to either.
 # Beyond the frame the nearest pixel goes on: zeros would draw an edge around every picture.
 # fmt: off
 FILTERS: dict[str, NamedFilter] = {
@@ -77,7 +78,7 @@ FILTERS: dict[str, NamedFilter] = {
     "gaussian_oriented": NamedFilter(_bank(lambda: kernels.oriented_gaussian(_DIAGONAL, 5.0, 1.0)),
                           "bgr", 0, 1, "Gaussian of 5 pixels along one diagonal and 1 across it"),
     "laplacian": NamedFilter(_bank(kernels.laplacian),
-                          "gray", -1, 1, "second derivative; grey is none"),
+                          "gray", -128 / 127, 1, "second derivative; grey is none"),
     "gradient": NamedFilter(_edges(kernels.gradient),
                           "gray", 0, 0.5, "strength of the plain gradient"),
     "prewitt": NamedFilter(_edges(kernels.prewitt),
@@ -89,7 +90,7 @@ FILTERS: dict[str, NamedFilter] = {
     "gabor": NamedFilter(_edges(lambda: kernels.gabor_bank(8, 0.15, 3.0), "max"),
                           "gray", 0, 3, "texture of 0.15 cycles a pixel in any of 8 directions"),
     "haar": NamedFilter(lambda: Pyramid(3),
-                          "gray", 0, 1, "Haar wavelet, three scales; grey is no detail"),
+                          "gray", -0.5 / 255, 254.5 / 255, "Haar wavelet, three scales"),
     "denoise": NamedFilter(lambda: Denoise(noise=0.04),
                           "bgr", 0, 1, "shrinkage in the undecimated Haar frame"),
 }

@@ -154,12 +154,19 @@ class HaarFrame(nn.Module):
 
 
 def _sum_and_difference(x: torch.Tensor, step: int, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
-    ahead = x.roll(-step, axis)
+    ahead = _rotated(x, step, axis)
     return (x + ahead) / 2, (x - ahead) / 2
 
 
 def _transpose(low: torch.Tensor, high: torch.Tensor, step: int, axis: int) -> torch.Tensor:
-    return (low + high + (low - high).roll(step, axis)) / 2
+    return (low + high + _rotated(low - high, -step, axis)) / 2
+
+
+def _rotated(x: torch.Tensor, by: int, axis: int) -> torch.Tensor:
+    """x_i -> x_(i + by), periodical, as two slices: ONNX has no roll."""
+    if axis == -1:
+        return torch.cat([x[..., by:], x[..., :by]], axis)
+    return torch.cat([x[..., by:, :], x[..., :by, :]], axis)
 
 
 class Pyramid(nn.Module):
