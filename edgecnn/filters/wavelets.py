@@ -175,12 +175,15 @@ class Pyramid(nn.Module):
     Every band is brought to the scale of the image, details around 0.5. A side that is no multiple
     of 2^levels is cut.
 
-    Shape: (N, C, H, W) on the scale 0 to 1 -> (N, C, H', W') on the scale 0 to 1.
+    Args:
+        contrast: of the details, which are faint in a photograph.
+
+    Shape: (N, C, H, W) on the scale 0 to 1 -> (N, C, H', W'), on that scale too at contrast 1.
     """
 
-    def __init__(self, levels: int = 3) -> None:
+    def __init__(self, levels: int = 3, contrast: float = 1.0) -> None:
         super().__init__()
-        self.wavelet = HaarWavelet(levels)
+        self.wavelet, self.contrast = HaarWavelet(levels), contrast
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         unit = 2**self.wavelet.levels
@@ -188,7 +191,7 @@ class Pyramid(nn.Module):
         found: Coefficients = self.wavelet(x)
         picture: torch.Tensor = found.approximation / unit
         for level, scale in reversed(list(enumerate(found.details, start=1))):
-            down, across, both = (band / 2**level + 0.5 for band in scale)
+            down, across, both = (band * (self.contrast / 2**level) + 0.5 for band in scale)
             upper, lower = torch.cat([picture, across], -1), torch.cat([down, both], -1)
             picture = torch.cat([upper, lower], -2)
         return picture

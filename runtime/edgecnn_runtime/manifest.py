@@ -210,6 +210,7 @@ class ImageManifest(_Contents, frozen=True, kw_only=True, tag_field="task", tag=
 
 
 AnyManifest = Manifest | ImageManifest
+_AT_THE_TOP = ("schema_version", "task", "model", "input", "picture", "labels", "weights")
 
 
 def decode(text: bytes) -> AnyManifest:
@@ -232,4 +233,7 @@ def decode(text: bytes) -> AnyManifest:
 
 
 def encode(manifest: AnyManifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """The content of manifest.json, what people look for first at the top."""
+    fields = msgspec.to_builtins(manifest)
+    ordered = {name: fields[name] for name in (*_AT_THE_TOP, *fields) if name in fields}
+    return msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n"

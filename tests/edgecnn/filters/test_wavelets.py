@@ -116,9 +116,9 @@ def psnr(x: torch.Tensor, truth: torch.Tensor) -> float:
     return -10 * math.log10((x - truth).square().mean().item())
 
 
-@pytest.mark.parametrize("noise", [0.05, 0.1, 0.2])
+@pytest.mark.parametrize("noise", [0.05, 0.2])
 def test_a_noisy_image_gains_psnr_and_more_in_the_frame(noise: float) -> None:
-    truth = image(160, 200)
+    truth = image(96, 128)
     generator = torch.Generator().manual_seed(0)
     noisy = truth + noise * torch.randn(truth.shape, generator=generator, dtype=truth.dtype)
     before = psnr(noisy, truth)
