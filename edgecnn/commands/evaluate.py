@@ -86,7 +86,7 @@ def _open(
 def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:
     from edgecnn_runtime.backends.ort import open_ort
     from edgecnn_runtime.classifier import Classifier
-    from edgecnn_runtime.manifest import decode
+    from edgecnn_runtime.manifest import ImageManifest, decode
 
     file = manifest or path.with_name("manifest.json")
     if not path.is_file():
@@ -97,4 +97,6 @@ def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:
         description = decode(file.read_bytes())
     except ValueError as error:
         raise InputError(f"{file} cannot be read: {error}") from error
+    if isinstance(description, ImageManifest):
+        raise InputError(f"{path} answers with pictures; expected a graph that answers with labels")
     return Classifier(description, open_ort(path, backend))

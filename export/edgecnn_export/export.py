@@ -137,20 +137,26 @@ def _golden(source: Source, frames: list[Frame], crops: list[Frame]) -> Golden:
 def _provenance(
     source: Source, data: str | None, agreement: Agreement, opset: int
 ) -> dict[str, object]:
-    names = ("torch", "onnx", "onnxruntime", "numpy")
-    installed = {d.metadata["Name"]: d.version for d in metadata.distributions()}
-    versions = {name: installed[name] for name in names if name in installed}
     return {
         **source.provenance,
-        "edgecnn": __version__,
-        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "versions": versions,
-        "opset": opset,
+        **made_with(opset),
         "parity": {
             "data": data or source.data,
             "colour_crops": COLOUR_CROPS,
             "max_abs": agreement.max_abs,
             "top1_agreement": agreement.top1_agreement,
         },
+    }
+
+
+def made_with(opset: int) -> dict[str, object]:
+    """When and with which versions a bundle was made."""
+    names = ("torch", "onnx", "onnxruntime", "numpy")
+    installed = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    return {
+        "edgecnn": __version__,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "versions": {name: installed[name] for name in names if name in installed},
+        "opset": opset,
     }

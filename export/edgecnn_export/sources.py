@@ -81,10 +81,10 @@ def open_source(name: str, options: Options) -> Source:
         return _from_zoo(name, options)
     if "/" in name or Path(name).exists():
         raise InputError(
-            f"{name} is no model; expected a run folder, a file .onnx, torchvision:NAME or one of:"
-            f" {', '.join(ZOO)}"
+            f"{name} is no model; expected a run folder, a file .onnx, torchvision:NAME,"
+            f" filter:NAME or one of: {', '.join(ZOO)}"
         )
-    raise unknown_name("model", name, ZOO, ", a run folder, torchvision:NAME or a file .onnx")
+    raise unknown_name("model", name, ZOO, ", a run folder, torchvision:NAME, filter:NAME or .onnx")
 
 
 def _from_run(folder: str, options: Options) -> Source:

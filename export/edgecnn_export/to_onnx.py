@@ -63,25 +63,43 @@ def to_onnx(network: nn.Module, spec: Input, labels: tuple[str, ...], opset: int
     check_opset(opset)
     deployed = Deployed(network, spec).eval()
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
+    model = trace(deployed, example, OUTPUT, {INPUT: {0: "batch"}, OUTPUT: {0: "batch"}}, opset)
+    return finish(model, spec, labels)
+
+
+def trace(
+    module: nn.Module,
+    example: torch.Tensor,
+    output: str,
+    open_axes: dict[str, dict[int, str]],
+    opset: int,
+) -> onnx.ModelProto:
+    """Export a module of one input and one output, as PyTorch writes it.
+
+    Args:
+        open_axes: the axes of input and output that may have any size, by name.
+
+    Raises:
+        InputError: PyTorch cannot export it.
+    """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter speaks of its successor
         path = Path(folder) / "model.onnx"
         try:
             torch.onnx.export(
-                deployed,
+                module,
                 (example,),
                 str(path),
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                output_names=[output],
+                dynamic_axes=open_axes,
                 opset_version=opset,
                 dynamo=False,
             )
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"PyTorch cannot export this network: {reason}") from error
-        model = onnx.load(path)
-    return finish(model, spec, labels)
+        return onnx.load(path)
 
 
 def check_opset(opset: int) -> None:
@@ -97,13 +115,18 @@ def finish(model: onnx.ModelProto, spec: Input, labels: tuple[str, ...]) -> byte
 
     The metadata is for C++ users and viewers; the runtime reads the manifest.
     """
-    model = optimizer.optimize(model)  # folds constants, removes dead nodes
-    del model.metadata_props[:]
-    model.producer_name = "edgecnn"
     entries = {
         "edgecnn.labels": json.dumps(labels, ensure_ascii=False),
         "edgecnn.input": msgspec.json.encode(spec).decode(),
     }
+    return seal(model, entries)
+
+
+def seal(model: onnx.ModelProto, entries: dict[str, str]) -> bytes:
+    """Fold constants, check the graph, and set its metadata to these entries and no others."""
+    model = optimizer.optimize(model)  # folds constants, removes dead nodes
+    del model.metadata_props[:]
+    model.producer_name = "edgecnn"
     for key, value in entries.items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)

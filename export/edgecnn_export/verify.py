@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from edgecnn_runtime.backends import BACKENDS
 from edgecnn_runtime.backends.ort import OrtBackend, open_ort
-from edgecnn_runtime.bundle import Bundle, read_golden
+from edgecnn_runtime.bundle import Bundle, read_golden, read_golden_pictures
 from edgecnn_runtime.errors import InputError, unknown_name
-from edgecnn_runtime.manifest import EngineArtifact, Input, OnnxArtifact
+from edgecnn_runtime.image_filter import ImageFilter
+from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, Input, OnnxArtifact
 from edgecnn_runtime.preprocess import preprocess
 
 Frame = NDArray[np.uint8]
@@ -22,6 +23,7 @@ Answers = NDArray[np.float32]  # (N, classes)
 # Largest difference of a probability, FP32 against FP32, as a share of the frame's largest: an
 # untrained network of 1,000 classes answers with 0.001 everywhere.
 LIMIT = 1e-4
+EQUAL = 0.999  # share of a picture's values, FP32 against FP32
 BATCH = 16
 
 
@@ -88,7 +90,8 @@ class Verdict:
 
     Attributes:
         status: `agrees`, `differs`, or `not run: needs ...`.
-        max_abs, top1_agreement: None where it was not run.
+        max_abs, top1_agreement: None where it was not run. Of pictures, `max_abs` is in grey levels
+            and instead of a top-1 agreement there is `equal`, the share of values that are equal.
     """
 
     file: str
@@ -97,6 +100,7 @@ class Verdict:
     frames: int = 0
     max_abs: float | None = None
     top1_agreement: float | None = None
+    equal: float | None = None
 
 
 def verify(
@@ -115,6 +119,8 @@ def verify(
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
     bundle.check()
+    if isinstance(bundle.manifest, ImageManifest):
+        return verify_pictures(bundle, bundle.manifest, frames, backend)
     spec = bundle.manifest.input
     if frames is None:
         golden = read_golden(bundle)
@@ -123,14 +129,14 @@ def verify(
     else:
         if not frames:
             raise InputError("no frames to verify with")
-        reference = _run(bundle, bundle.onnx(), frames, backend)
+        reference = _run(bundle, spec, bundle.onnx(), frames, backend)
     verdicts = []
     for artifact in bundle.manifest.artifacts:
         if isinstance(artifact, EngineArtifact):
             needs = f"not run: needs {artifact.target}, {artifact.compiler} {artifact.version}"
             verdicts.append(Verdict(artifact.file, artifact.precision, needs))
             continue
-        agreement = compare(reference, _run(bundle, artifact, frames, backend))
+        agreement = compare(reference, _run(bundle, spec, artifact, frames, backend))
         verdicts.append(
             Verdict(
                 artifact.file,
@@ -144,12 +150,92 @@ def verify(
     return verdicts
 
 
-def _run(bundle: Bundle, artifact: OnnxArtifact, frames: Sequence[Frame], backend: str) -> Answers:
+def _run(
+    bundle: Bundle, spec: Input, artifact: OnnxArtifact, frames: Sequence[Frame], backend: str
+) -> Answers:
     engine = open_ort(bundle.file(artifact), backend)
     try:
-        return answers_of(engine, bundle.manifest.input, frames)
+        return answers_of(engine, spec, frames)
     finally:
         engine.close()
+
+
+@dataclass(frozen=True)
+class PictureAgreement:
+    """How far two sets of pictures are apart.
+
+    Attributes:
+        levels: largest difference, of 255; infinite where a size differs.
+        equal: share of the values that are equal.
+    """
+
+    levels: float
+    equal: float
+    frames: int
+
+    @property
+    def holds(self) -> bool:
+        """Only values that lie between two levels may fall to either side."""
+        return self.levels <= 1 and self.equal >= EQUAL
+
+    def __str__(self) -> str:
+        return (
+            f"they differ by {self.levels:g} of 255 levels (limit 1), and {self.equal:.4%} of the"
+            f" values are equal (limit {EQUAL:.1%}) on {self.frames} frames"
+        )
+
+
+def compare_pictures(reference: Sequence[Frame], pictures: Sequence[Frame]) -> PictureAgreement:
+    """Compare two sets of pictures, each of its own size."""
+    levels, equal, values = 0.0, 0, 0
+    for wanted, got in zip(reference, pictures, strict=True):
+        if wanted.shape != got.shape:
+            return PictureAgreement(float("inf"), 0.0, len(reference))
+        apart = np.abs(wanted.astype(np.int16) - got)
+        levels = max(levels, float(apart.max()))
+        equal, values = equal + int((apart == 0).sum()), values + apart.size
+    return PictureAgreement(levels, equal / values, len(reference))
+
+
+def pictures_of(
+    graph: Path, manifest: ImageManifest, frames: Sequence[Frame], backend: str
+) -> list[Frame]:
+    """Run a filter's graph on raw frames, each of its own size."""
+    with ImageFilter(manifest, open_ort(graph, backend)) as show:
+        return [show.infer(show.preprocess(frame)[None])[0] for frame in frames]
+
+
+def batch_of(graph: Path, manifest: ImageManifest, frames: Sequence[Frame]) -> list[Frame]:
+    """Run a filter's graph on raw frames of one size as one batch."""
+    with ImageFilter(manifest, open_ort(graph, "onnxruntime")) as show:
+        return list(show.infer(np.stack([show.preprocess(frame) for frame in frames])))
+
+
+def verify_pictures(
+    bundle: Bundle, manifest: ImageManifest, frames: Sequence[Frame] | None, backend: str
+) -> list[Verdict]:
+    """`verify` for a bundle that answers with pictures."""
+    if frames is None:
+        golden = read_golden_pictures(bundle)
+        frames, reference = golden.frames, list(golden.pictures)
+    else:
+        reference = pictures_of(bundle.file(bundle.onnx()), manifest, frames, backend)
+    verdicts = []
+    for artifact in manifest.onnx:
+        pictures = pictures_of(bundle.file(artifact), manifest, frames, backend)
+        agreement = compare_pictures(reference, pictures)
+        status = "agrees" if agreement.holds else "differs"
+        verdicts.append(
+            Verdict(
+                artifact.file,
+                artifact.precision,
+                status,
+                agreement.frames,
+                agreement.levels,
+                equal=agreement.equal,
+            )
+        )
+    return verdicts
 
 
 def _check_inputs(spec: Input, frames: Sequence[Frame], inputs: Frame) -> None:

@@ -12,17 +12,30 @@ from edgecnn_runtime.errors import EdgecnnError
 
 if TYPE_CHECKING:
     from edgecnn_runtime.classifier import Classifier, Prediction
+    from edgecnn_runtime.image_filter import ImageFilter
+    from edgecnn_runtime.opening import open_model
     from edgecnn_runtime.stream.loop import Result, Stream
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "EdgecnnError", "Prediction", "Result", "Stream", "__version__"]
+__all__ = [
+    "Classifier",
+    "EdgecnnError",
+    "ImageFilter",
+    "Prediction",
+    "Result",
+    "Stream",
+    "__version__",
+    "open_model",
+]
 
 # Imported on first use: OpenCV and ONNX Runtime cost 0.2 s, and `--help` needs neither.
 _HOMES = {
     "Classifier": "edgecnn_runtime.classifier",
+    "ImageFilter": "edgecnn_runtime.image_filter",
     "Prediction": "edgecnn_runtime.classifier",
     "Result": "edgecnn_runtime.stream.loop",
     "Stream": "edgecnn_runtime.stream.loop",
+    "open_model": "edgecnn_runtime.opening",
 }
 
 

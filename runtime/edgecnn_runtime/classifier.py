@@ -71,12 +71,13 @@ class Classifier:
             top_k: how many predictions an answer holds.
 
         Raises:
-            BundleError: the bundle is missing, incomplete or altered.
+            BundleError: the bundle is missing, incomplete or altered, or answers with pictures.
             BackendError: the backend asked for cannot run here.
         """
         opened = open_bundle(bundle)
+        manifest = opened.classifier()
         engine = open_backend(opened, backend, precision=precision, threads=threads, spin=spin)
-        return cls(opened.manifest, engine, top_k=top_k)
+        return cls(manifest, engine, top_k=top_k)
 
     def __call__(self, frame: NDArray[np.uint8]) -> list[Prediction]:
         """Classify one frame, uint8 (H, W, 3) BGR: predictions, the most probable first."""

@@ -46,7 +46,9 @@ VERBS = {
     "profile": Verb(
         "edgecnn_runtime.commands.profile", "cpu", "Latency of each stage, in percentiles."
     ),
-    "stream": Verb("edgecnn_runtime.commands.stream", "cpu", "Classify a camera, video or folder."),
+    "stream": Verb(
+        "edgecnn_runtime.commands.stream", "cpu", "Classify or filter a camera or video."
+    ),
     "doctor": Verb(
         "edgecnn_runtime.commands.doctor", "cpu", "What this machine can do, what to install."
     ),

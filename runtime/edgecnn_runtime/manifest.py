@@ -49,8 +49,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if (self.channels == 1) != (self.color == "gray"):
-            raise ValueError(f"color {self.color!r} does not have {self.channels} channel(s)")
+        _check_channels(self.color, self.channels)
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ValueError(f"mean and std need {self.channels} value(s) each")
         if not all(s > 0 for s in self.std):
@@ -67,6 +66,43 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"crop {self.crop} does not fit {(self.height, self.width)}")
 
 
+class FrameInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a filter takes: uint8 (height, width, channels) of any size, as the camera gives it.
+
+    Attributes:
+        color: what the BGR camera frame is converted to. Nothing is resized or cropped.
+    """
+
+    height: Literal["any"] = "any"
+    width: Literal["any"] = "any"
+    channels: Literal[1, 3]
+    color: Color
+
+    def __post_init__(self) -> None:
+        _check_channels(self.color, self.channels)
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a filter answers with: its response as uint8 (height, width, channels).
+
+    The graph maps a response r to the grey level round(offset + scale · r), cut to 0 to 255, where
+    the frame's own pixels count from 0 to 1.
+    """
+
+    channels: Literal[1, 3]
+    color: Color
+    scale: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        _check_channels(self.color, self.channels)
+
+
+def _check_channels(color: str, channels: int) -> None:
+    if (channels == 1) != (color == "gray"):
+        raise ValueError(f"color {color!r} does not have {channels} channel(s)")
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Name, size and cost of the network. `macs` is for one image."""
 
@@ -78,6 +114,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     macs: int | None = None
 
 
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Name of a filter, and what it shows."""
+
+    name: str
+    help: str = ""
+
+
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the bundle; `file` is relative to it."""
 
@@ -87,7 +130,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnnxArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="onnx"):
-    """An ONNX graph: uint8 NHWC frames in, probabilities out."""
+    """An ONNX graph: uint8 NHWC frames in, probabilities or uint8 NHWC pictures out."""
 
     precision: str
 
@@ -112,30 +155,19 @@ class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="eng
 Artifact = OnnxArtifact | EngineArtifact
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The bundle's manifest.json.
+class _Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What every bundle holds, whatever it answers with.
 
     Attributes:
-        weights: `trained`, `pretrained NAME` or `random`.
         metrics: figures measured when the bundle was made, top-1 among them.
         provenance: how it was made: versions, run, data, time.
     """
 
     schema_version: int = SCHEMA_VERSION
-    task: Literal["classify"] = "classify"
-    model: Model
-    input: Input
-    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    weights: Annotated[str, msgspec.Meta(pattern="^(trained|random|pretrained .+)$")]
     artifacts: Annotated[tuple[Artifact, ...], msgspec.Meta(min_length=1)]
     golden: File | None = None
     metrics: dict[str, float] = {}
     provenance: dict[str, Any] = {}
-
-    @property
-    def is_random(self) -> bool:
-        """Whether its weights were never trained: said wherever its answers are shown."""
-        return self.weights == "random"
 
     @property
     def onnx(self) -> tuple[OnnxArtifact, ...]:
@@ -146,7 +178,42 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(a for a in self.artifacts if isinstance(a, EngineArtifact))
 
 
-def decode(text: bytes) -> Manifest:
+class Manifest(_Contents, frozen=True, kw_only=True, tag_field="task", tag="classify"):
+    """The manifest.json of a bundle that answers with labels: its task is `classify`.
+
+    Attributes:
+        weights: `trained`, `pretrained NAME` or `random`.
+    """
+
+    model: Model
+    input: Input
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    weights: Annotated[str, msgspec.Meta(pattern="^(trained|random|pretrained .+)$")]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its weights were never trained: said wherever its answers are shown."""
+        return self.weights == "random"
+
+
+class ImageManifest(_Contents, frozen=True, kw_only=True, tag_field="task", tag="image"):
+    """The manifest.json of a bundle that answers with a picture: its task is `image`."""
+
+    model: Filter
+    input: FrameInput
+    picture: Picture
+    weights: Literal["fixed"] = "fixed"
+
+    @property
+    def is_random(self) -> bool:
+        return False
+
+
+AnyManifest = Manifest | ImageManifest
+_AT_THE_TOP = ("schema_version", "task", "model", "input", "picture", "labels", "weights")
+
+
+def decode(text: bytes) -> AnyManifest:
     """Read manifest.json.
 
     Raises:
@@ -161,8 +228,12 @@ def decode(text: bytes) -> Manifest:
         raise ValueError(
             f"schema version {version}, this edgecnn reads up to {SCHEMA_VERSION}: upgrade edgecnn"
         )
-    return msgspec.json.decode(text, type=Manifest)
+    manifest: AnyManifest = msgspec.json.decode(text, type=AnyManifest)
+    return manifest
 
 
-def encode(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+def encode(manifest: AnyManifest) -> bytes:
+    """The content of manifest.json, what people look for first at the top."""
+    fields = msgspec.to_builtins(manifest)
+    ordered = {name: fields[name] for name in (*_AT_THE_TOP, *fields) if name in fields}
+    return msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecnn_runtime.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
-    from edgecnn_runtime.manifest import Input
+    from edgecnn_runtime.manifest import FrameInput, Input
 
 try:
     import cv2
@@ -113,6 +113,23 @@ def preprocess(frame: Frame, spec: Input) -> Frame:
         copied: Frame = image.copy()
         return copied
     return np.ascontiguousarray(image)
+
+
+def preprocess_frame(frame: Frame, spec: FrameInput) -> Frame:
+    """Turn a camera frame into what a filter takes: another colour, the same size.
+
+    Returns:
+        uint8 (H, W, spec.channels), contiguous, which may be `frame` itself.
+
+    Raises:
+        InputError: `frame` is not a frame.
+    """
+    frame = as_bgr(frame)
+    if spec.color == "rgb":
+        frame = _uint8(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    elif spec.color == "gray":
+        frame = _uint8(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))[:, :, None]
+    return np.ascontiguousarray(frame)
 
 
 def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:

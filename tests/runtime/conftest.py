@@ -17,10 +17,20 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from skimage import data
 
-from edgecnn_runtime.bundle import Golden, staged_folder, write_manifest
+from edgecnn_runtime.bundle import Golden, GoldenPictures, staged_folder, write_manifest
 from edgecnn_runtime.classifier import Classifier
-from edgecnn_runtime.manifest import File, Input, Manifest, Model, OnnxArtifact
-from edgecnn_runtime.preprocess import preprocess
+from edgecnn_runtime.manifest import (
+    File,
+    Filter,
+    FrameInput,
+    ImageManifest,
+    Input,
+    Manifest,
+    Model,
+    OnnxArtifact,
+    Picture,
+)
+from edgecnn_runtime.preprocess import preprocess, preprocess_frame
 
 LABELS = ("red", "green", "blue")
 MakeBundle = Callable[..., Path]
@@ -86,6 +96,54 @@ def make_bundle(photographs: dict[str, NDArray[np.uint8]]) -> MakeBundle:
         return path
 
     return make
+
+
+def negative() -> bytes:
+    """A graph that turns grey frames of any size into their negatives: 255 - level."""
+    size = ["batch", "height", "width", 1]
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, size)
+    pictures = helper.make_tensor_value_info("pictures", TensorProto.UINT8, size)
+    white = numpy_helper.from_array(np.array(255, np.float32), "white")
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["white", "float"], ["negative"]),
+        helper.make_node("Cast", ["negative"], ["pictures"], to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(nodes, "negative", [frames], [pictures], [white])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture(scope="session")
+def filter_bundle(
+    photographs: dict[str, NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A bundle that answers with the negative of a frame. No test changes it."""
+    path = tmp_path_factory.mktemp("bundles") / "negative.bundle"
+    spec = FrameInput(channels=1, color="gray")
+    frames = tuple(photographs.values())
+    pictures = tuple(255 - preprocess_frame(frame, spec) for frame in frames)
+    contents = {
+        "model.fp32.onnx": negative(),
+        "golden.npz": GoldenPictures(frames, pictures).to_bytes(),
+    }
+    with staged_folder(path, marker="manifest.json") as folder:
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        entries = [
+            {"file": name, "sha256": _sha(content), "bytes": len(content)}
+            for name, content in contents.items()
+        ]
+        manifest = ImageManifest(
+            model=Filter(name="negative"),
+            input=spec,
+            picture=Picture(channels=1, color="gray", scale=-255, offset=255),
+            artifacts=(OnnxArtifact(**entries[0], precision="fp32"),),
+            golden=File(**entries[1]),
+        )
+        write_manifest(folder, manifest)
+    return path
 
 
 def _sha(content: bytes) -> str:

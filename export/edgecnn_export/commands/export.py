@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgecnn_export.filters import FilterExport
+
 
 def command(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Run, zoo name, torchvision:NAME or .onnx file.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Run, zoo name, filter:NAME, torchvision:NAME or .onnx."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")],
     width: Annotated[float, typer.Option(help="Channel multiplier of a zoo name.")] = 1.0,
@@ -45,12 +54,33 @@ def command(
     """Export MODEL to ONNX with its preprocessing inside, and prove that the answers are equal."""
     from edgecnn.commands.train import parse_resolution
     from edgecnn_export.export import export
+    from edgecnn_export.filters import export_filter
     from edgecnn_export.sources import Options, open_source
     from edgecnn_export.to_onnx import check_opset
 
     if precision != "fp32":
         raise InputError(f"precision {precision!r}; this version exports fp32")
     check_opset(opset)
+    people = console(json)
+    if model.startswith("filter:"):
+        given = {
+            "--width": width != 1.0,
+            "--random": random,
+            "--invert": invert,
+            "--resolution": resolution,
+            "--data": data,
+            "--labels": labels,
+            "--mean": mean,
+            "--std": std,
+            "--color": color,
+            "--resize": resize,
+            "--weights": weights,
+        }
+        _refuse_for_filters(given)
+        result = export_filter(model.removeprefix("filter:"), out, opset=opset)
+        _print_filter(result, out, people)
+        write_result(result, json)
+        return
     options = Options(
         width=width,
         resolution=parse_resolution(resolution) if resolution else None,
@@ -64,21 +94,38 @@ def command(
         random=random,
         seed=seed,
     )
-    people = console(json)
     source = open_source(model, options)
-    result = export(source, out, data=data, opset=opset)
+    exported = export(source, out, data=data, opset=opset)
     if source.weights == "random":
         people.print(
             "[bold red]RANDOM WEIGHTS[/]: this bundle shows speed, its labels mean nothing"
         )
-    for artifact in result.artifacts:
+    for artifact in exported.artifacts:
         agreement = artifact.parity
         people.print(
             f"{out / artifact.file}: {artifact.bytes / 1e6:.2f} MB; parity with the model on"
             f" {agreement.frames} images: largest difference {agreement.max_abs:.1e}, top-1"
             f" agreement {agreement.top1_agreement:.4f}"
         )
-    write_result(result, json)
+    write_result(exported, json)
+
+
+def _refuse_for_filters(given: Mapping[str, object]) -> None:
+    option = next((name for name, value in given.items() if value), None)
+    if option:
+        raise InputError(
+            f"{option} does not go with a filter, which has no weights and takes frames of any size"
+        )
+
+
+def _print_filter(result: FilterExport, out: Path, people: Console) -> None:
+    for artifact in result.artifacts:
+        agreement = artifact.parity
+        people.print(
+            f"{out / artifact.file}: {artifact.bytes / 1e3:.1f} kB; parity with the filter on"
+            f" {agreement.frames} images: largest difference {agreement.max_abs:g} of 255 levels,"
+            f" {agreement.equal:.4%} of the values equal"
+        )
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -42,6 +42,11 @@ def command(
                 f" on {v.frames} frames: largest difference {v.max_abs:.1e}, top-1 agreement"
                 f" {v.top1_agreement:.4f}"
             )
+        if v.equal is not None:
+            figures = (
+                f" on {v.frames} frames: largest difference {v.max_abs:g} of 255 levels,"
+                f" {v.equal:.4%} of the values equal"
+            )
         people.print(f"{v.file} ({v.precision}) {v.status}{figures}")
     write_result({"bundle": bundle, "data": data or "golden.npz", "artifacts": verdicts}, json)
     wrong = [v.file for v in verdicts if v.status == "differs"]

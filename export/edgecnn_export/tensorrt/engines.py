@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from edgecnn_export.tensorrt.build import BuildOptions, build_engine
 from edgecnn_export.tensorrt.compilers import Compiler
 from edgecnn_runtime.bundle import Bundle, add_artifact
-from edgecnn_runtime.errors import BundleError
-from edgecnn_runtime.manifest import EngineArtifact, OnnxArtifact
+from edgecnn_runtime.errors import BackendError, BundleError
+from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,14 @@ def compile_bundle(
         tell: called with a line before each build, which may take minutes.
 
     Raises:
-        BackendError: the compiler refuses; engines that were finished before stay.
+        BackendError: the compiler refuses, engines that were finished before stay; or the bundle
+            takes frames of any size.
     """
+    if isinstance(bundle.manifest, ImageManifest):
+        raise BackendError(
+            f"{bundle.path} takes frames of any size, and an engine needs a size; it runs on ONNX"
+            " Runtime as it is"
+        )
     done = []
     for graph in bundle.manifest.onnx:
         data = bundle.file(graph).read_bytes()

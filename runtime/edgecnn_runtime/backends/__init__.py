@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,18 @@ BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
 
 
 class Backend(Protocol):
-    """What runs a graph: uint8 frames in, float32 answers out. A fake is five lines."""
+    """What runs a graph: uint8 frames in, float32 answers out. A fake is five lines.
+
+    A filter's graph takes any size, None in `input_shape`, and answers with uint8 pictures.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def input_shape(self) -> tuple[int, int, int]: ...  # (H, W, C), uint8
+    def input_shape(self) -> tuple[int | None, int | None, int]: ...  # (H, W, C), uint8
 
-    def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]: ...  # (N, H, W, C) -> (N, K)
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]: ...  # (N, H, W, C) -> (N, K)
 
     def close(self) -> None: ...
 

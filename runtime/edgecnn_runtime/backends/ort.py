@@ -29,7 +29,7 @@ _PROVIDERS = {
 
 
 class OrtBackend:
-    """A session on one ONNX file: uint8 NHWC in, probabilities out, any batch."""
+    """A session on one ONNX file: uint8 NHWC in, probabilities or pictures out, any batch."""
 
     def __init__(self, session: Any, name: str) -> None:
         self._session = session
@@ -41,16 +41,18 @@ class OrtBackend:
                 f"the graph's input is {inputs[0].type} {shape}; expected one tensor of uint8"
                 " (N, H, W, C): export the model with 'edgecnn export'"
             )
-        self.input_shape: tuple[int, int, int] = (int(shape[1]), int(shape[2]), int(shape[3]))
+        # A side that the graph leaves open has a name, or nothing, where others have a number.
+        height, width = (side if isinstance(side, int) else None for side in shape[1:3])
+        self.input_shape: tuple[int | None, int | None, int] = (height, width, int(shape[3]))
         self._one_by_one = shape[0] == 1  # somebody else's graph, with a batch that is fixed
         self._input = inputs[0].name
         self._outputs = [outputs[0].name]
 
-    def infer(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, H, W, C) uint8 -> (N, classes) float32."""
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
+        """(N, H, W, C) uint8 -> (N, classes) float32, or (N, H', W', C') uint8 of a filter."""
         if self._one_by_one and len(frames) != 1:
             return np.concatenate([self.infer(frame[None]) for frame in frames])
-        answers: NDArray[np.float32] = self._session.run(self._outputs, {self._input: frames})[0]
+        answers: NDArray[Any] = self._session.run(self._outputs, {self._input: frames})[0]
         return answers
 
     def close(self) -> None:

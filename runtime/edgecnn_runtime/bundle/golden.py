@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from edgecnn_runtime.errors import BundleError
 
 if TYPE_CHECKING:
     from edgecnn_runtime.bundle.read import Bundle
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -31,32 +35,80 @@ class Golden:
 
     def to_bytes(self) -> bytes:
         """The content of golden.npz: plain arrays, readable without pickle and without us."""
-        named = {f"frame_{i:02d}": frame for i, frame in enumerate(self.frames)}
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            inputs=self.inputs,
-            probabilities=self.probabilities,
-            **named,  # type: ignore[arg-type]  # numpy types the keywords as its own flags
-        )
-        return buffer.getvalue()
+        named = _numbered("frame", self.frames)
+        return _archive(inputs=self.inputs, probabilities=self.probabilities, **named)
+
+
+@dataclass(frozen=True)
+class GoldenPictures:
+    """Frames, and the pictures that the workstation answered with.
+
+    Attributes:
+        frames: each uint8 (H, W, 3) BGR, of any size.
+        pictures: each uint8 (H', W', C) in the graph's colour.
+    """
+
+    frames: tuple[NDArray[np.uint8], ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+
+    def to_bytes(self) -> bytes:
+        """The content of golden.npz, as `Golden.to_bytes`."""
+        return _archive(**_numbered("frame", self.frames), **_numbered("picture", self.pictures))
+
+
+def _numbered(name: str, arrays: Iterable[Array]) -> dict[str, Array]:
+    return {f"{name}_{i:02d}": array for i, array in enumerate(arrays)}
+
+
+def _archive(**named: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **named)  # type: ignore[arg-type]  # numpy types them as its flags
+    return buffer.getvalue()
 
 
 def read_golden(bundle: Bundle) -> Golden:
-    """Read a bundle's golden frames.
+    """Read a classifier's golden frames and answers.
 
     Raises:
         BundleError: it has none, or they cannot be read.
     """
+    with _opened(bundle) as arrays:
+        return Golden(_several(arrays, "frame"), arrays["inputs"], arrays["probabilities"])
+
+
+def read_golden_pictures(bundle: Bundle) -> GoldenPictures:
+    """Read a filter's golden frames and pictures.
+
+    Raises:
+        BundleError: it has none, or they cannot be read.
+    """
+    with _opened(bundle) as arrays:
+        return GoldenPictures(_several(arrays, "frame"), _several(arrays, "picture"))
+
+
+def read_golden_frames(bundle: Bundle) -> tuple[NDArray[np.uint8], ...]:
+    """Read the frames alone, of a bundle of any task.
+
+    Raises:
+        BundleError: it has none, or they cannot be read.
+    """
+    with _opened(bundle) as arrays:
+        return _several(arrays, "frame")
+
+
+def _several(arrays: Mapping[str, Array], name: str) -> tuple[Array, ...]:
+    return tuple(arrays[n] for n in sorted(arrays) if n.startswith(f"{name}_"))
+
+
+@contextmanager
+def _opened(bundle: Bundle) -> Iterator[Mapping[str, Array]]:
+    """The arrays of golden.npz; what goes wrong with them is the bundle's fault."""
     entry = bundle.manifest.golden
     if entry is None:
         raise BundleError(f"{bundle.path} has no golden frames; name DATA to verify it with")
     path = bundle.file(entry)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            names = sorted(n for n in archive.files if n.startswith("frame_"))
-            return Golden(
-                tuple(archive[n] for n in names), archive["inputs"], archive["probabilities"]
-            )
+            yield archive
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{path} cannot be read: {error}; export the bundle again") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgecnn_runtime import manifest as schema
 from edgecnn_runtime.errors import BundleError
-from edgecnn_runtime.manifest import File, Manifest, OnnxArtifact
+from edgecnn_runtime.manifest import AnyManifest, File, ImageManifest, Manifest, OnnxArtifact
 
 
 def sha256(path: Path) -> str:
@@ -25,7 +25,30 @@ class Bundle:
     """A folder and its manifest. Every listed file was there, in its full length, when opened."""
 
     path: Path
-    manifest: Manifest
+    manifest: AnyManifest
+
+    def classifier(self) -> Manifest:
+        """The manifest of a bundle that answers with labels.
+
+        Raises:
+            BundleError: it answers with pictures.
+        """
+        if isinstance(self.manifest, ImageManifest):
+            raise BundleError(
+                f"{self.path} answers with pictures, and this needs labels; 'edgecnn stream' shows"
+                " them, and in Python open_model or ImageFilter.open"
+            )
+        return self.manifest
+
+    def image_filter(self) -> ImageManifest:
+        """The manifest of a bundle that answers with pictures.
+
+        Raises:
+            BundleError: it answers with labels.
+        """
+        if isinstance(self.manifest, Manifest):
+            raise BundleError(f"{self.path} answers with labels, not pictures; use Classifier.open")
+        return self.manifest
 
     def file(self, entry: File) -> Path:
         """The path of one of its files, after its content has been checked.

@@ -14,7 +14,7 @@ from edgecnn_runtime import manifest as schema
 from edgecnn_runtime.atomic import atomic_write
 from edgecnn_runtime.bundle.read import Bundle
 from edgecnn_runtime.errors import BundleError
-from edgecnn_runtime.manifest import Artifact, Manifest
+from edgecnn_runtime.manifest import AnyManifest, Artifact
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def _swap(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: AnyManifest) -> None:
     atomic_write(folder / "manifest.json", schema.encode(manifest))
 
 

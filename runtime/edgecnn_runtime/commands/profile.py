@@ -90,16 +90,15 @@ def _profile(
     rate: float | None,
     idle_s: float,
 ) -> Profile:
-    from edgecnn_runtime.classifier import Classifier
     from edgecnn_runtime.latency.device import device_of
     from edgecnn_runtime.latency.profile import profile
     from edgecnn_runtime.latency.report import progress
+    from edgecnn_runtime.opening import open_model
 
     began = perf_counter()
     with ExitStack() as stack:
-        classify = stack.enter_context(
-            Classifier.open(bundle, backend=backend, precision=precision, threads=threads)
-        )
+        classify = open_model(bundle, backend=backend, precision=precision, threads=threads)
+        stack.callback(classify.close)
         load_ms = (perf_counter() - began) * 1e3
         tick = stack.enter_context(progress(classify.backend.name, count))
         return profile(
@@ -115,10 +114,10 @@ def _profile(
 
 
 def _camera_frames(bundle: str, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    from edgecnn_runtime.bundle import open_bundle, read_golden
+    from edgecnn_runtime.bundle import open_bundle, read_golden_frames
     from edgecnn_runtime.camera.image import resize_frame
 
-    return [resize_frame(frame, *size) for frame in read_golden(open_bundle(bundle)).frames]
+    return [resize_frame(frame, *size) for frame in read_golden_frames(open_bundle(bundle))]
 
 
 def _print(result: Profile, out: Console) -> None:

@@ -44,9 +44,9 @@ def command(
     top_k: Annotated[int, typer.Option(min=1, help="Predictions a frame.")] = 5,
     json: JsonOption = None,
 ) -> int:
-    """Classify a camera, a video or a folder, with the age of every frame."""
+    """Classify or filter a camera, a video or a folder, with the age of every frame."""
     from edgecnn_runtime.camera.sources import is_live, split_name
-    from edgecnn_runtime.classifier import Classifier
+    from edgecnn_runtime.opening import open_model
     from edgecnn_runtime.stream.loop import Stream
     from edgecnn_runtime.stream.run import run_stream, stop_on_signals
     from edgecnn_runtime.stream.sinks import open_sinks
@@ -58,7 +58,7 @@ def command(
         raise InputError("--sink - and --json - both want standard output; give one of them a file")
     out = console("-" if "-" in uris else json)
     name, uri = split_name(source[0])
-    opened = Classifier.open(
+    opened = open_model(
         bundle,
         backend=backend,
         precision=precision,
@@ -100,8 +100,9 @@ def _window(uris: list[str], headless: bool, is_random: bool) -> Window | None:
 
 
 def _status(result: Result, fps: float) -> None:
-    best = result.best
-    line = f"{best.label} {best.probability:.1%}  age {result.frame_age_ms:.1f} ms  {fps:.1f} fps"
+    line = f"age {result.frame_age_ms:.1f} ms  {fps:.1f} fps"
+    if result.predictions:
+        line = f"{result.best.label} {result.best.probability:.1%}  {line}"
     with suppress(OSError):
         sys.stderr.write(f"\r{line[:100]:<100}\r")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Measure a classifier stage by stage: in a tight loop, or paced as a camera would pace it."""
+"""Measure a bundle stage by stage: in a tight loop, or paced as a camera would pace it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.image_filter import ImageFilter
 from edgecnn_runtime.latency.stages import Percentiles, Stages, StageTimes
 
 WARMUP_LEAST, WARMUP_MOST = 20, 200
 STEADY = 0.05  # two halves of the last warm-up frames whose medians differ by less
+Model = Classifier | ImageFilter
 _SPIN_NS = 500_000  # a sleep ends late by this much at most; the rest is waited awake
 
 
@@ -72,7 +74,7 @@ class SystemClock:
 
 
 def profile(
-    classifier: Classifier,
+    classifier: Model,
     frames: Sequence[NDArray[np.uint8]],
     *,
     count: int = 300,
@@ -132,15 +134,15 @@ def profile(
 
 
 def _measure(
-    classifier: Classifier, frame: NDArray[np.uint8], due: int, times: StageTimes, clock: Clock
+    classifier: Model, frame: NDArray[np.uint8], due: int, times: StageTimes, clock: Clock
 ) -> int:
     """Classify one frame and record its stages; returns the end-to-end time in ns."""
     began = clock.now_ns()
     inputs = classifier.preprocess(frame)[None]
     prepared = clock.now_ns()
-    probabilities = classifier.infer(inputs)
+    answers = classifier.infer(inputs)
     inferred = clock.now_ns()
-    classifier.decide(probabilities[0])
+    classifier.decide(answers[0])
     done = clock.now_ns()
     times.preprocess.record(prepared - began)
     times.infer.record(inferred - prepared)
@@ -161,7 +163,7 @@ def _wait_until(due: int, clock: Clock) -> bool:
     return True
 
 
-def _warm_up(classifier: Classifier, frames: cycle[NDArray[np.uint8]], clock: Clock) -> int:
+def _warm_up(classifier: Model, frames: cycle[NDArray[np.uint8]], clock: Clock) -> int:
     """Run until the times are steady; returns how many frames that took."""
     spent: list[int] = []
     discarded = StageTimes()

@@ -17,7 +17,8 @@ from edgecnn_runtime.backends import shares_cores
 from edgecnn_runtime.camera.newest import Handoff, every_frame, newest_frame
 from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.camera.sources import open_source
-from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.classifier import Classifier, Prediction
+from edgecnn_runtime.image_filter import ImageFilter
 from edgecnn_runtime.latency.histogram import Histogram
 from edgecnn_runtime.latency.stages import StageTimes
 from edgecnn_runtime.stream.result import Result
@@ -39,7 +40,7 @@ class _Ready(NamedTuple):
 
 
 class Stream:
-    """Classify what a source gives, one `Result` after another.
+    """Classify or filter what a source gives, one `Result` after another.
 
     Of a live source the newest frame is taken and older ones are dropped, so that a slow consumer
     is never behind; of a file every frame is taken, and where it pays, decoded and preprocessed
@@ -50,7 +51,8 @@ class Stream:
     ...     print(result.best.label, result.frame_age_ms)
 
     Args:
-        classifier: stays open when the stream ends.
+        classifier: a classifier, or a filter whose results have a picture; stays open when the
+            stream ends.
         source: what `open_source` takes, or an opened source, which the stream then closes.
         frames: stop after so many results.
 
@@ -60,7 +62,7 @@ class Stream:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Classifier | ImageFilter,
         source: int | str | Path | Source = 0,
         *,
         name: str | None = None,
@@ -148,9 +150,9 @@ class Stream:
         captured, inputs, preprocess_ns = ready
         assert inputs is not None
         began = perf_counter_ns()
-        probabilities = self.classifier.infer(inputs)
+        answers = self.classifier.infer(inputs)
         inferred = perf_counter_ns()
-        predictions = self.classifier.decide(probabilities[0])
+        answer = self.classifier.decide(answers[0])
         done = self._last_ns = perf_counter_ns()
         infer_ns, postprocess_ns, age_ns = (
             inferred - began,
@@ -163,6 +165,7 @@ class Stream:
         times.postprocess.record(postprocess_ns)
         times.end_to_end.record(preprocess_ns + infer_ns + postprocess_ns)
         self.frame_age.record(age_ns)
+        predictions, picture = _parted(answer)
         return Result(
             self.source.name,
             captured.index,
@@ -173,6 +176,7 @@ class Stream:
             preprocess_ns / 1e6,
             infer_ns / 1e6,
             postprocess_ns / 1e6,
+            picture,
         )
 
     def stop(self) -> None:
@@ -214,3 +218,10 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _parted(
+    answer: list[Prediction] | NDArray[np.uint8],
+) -> tuple[list[Prediction], NDArray[np.uint8] | None]:
+    """Predictions of a classifier, or the picture of a filter."""
+    return (answer, None) if isinstance(answer, list) else ([], answer)

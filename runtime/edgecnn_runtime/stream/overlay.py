@@ -26,10 +26,10 @@ def annotate(
     fps: float | None = None,
     random_weights: bool = False,
 ) -> Picture:
-    """Draw a result on a copy of its frame.
+    """Draw a result on a copy of its frame, or of a filter's picture.
 
     Args:
-        frame: uint8 (H, W, 3) BGR; is left as it is.
+        frame: what to draw on, `result.shown` as a rule: uint8 (H, W, 3) BGR; is left as it is.
         fps: results a second, where they are known.
         random_weights: say on the picture that the network was never trained.
 
@@ -40,7 +40,7 @@ def annotate(
     picture = _large_enough(frame)
     height, width = picture.shape[:2]
     unit = max(0.75, min(width / 640, height / 480))
-    top = _headline(picture, result.best, unit)
+    top = _headline(picture, result.best, unit) if result.predictions else 0
     if random_weights:
         _band(picture, top, round(30 * unit), _RED)
         _text(picture, "RANDOM WEIGHTS", 14 * unit, top + 21 * unit, 0.6 * unit, _WHITE, 2)

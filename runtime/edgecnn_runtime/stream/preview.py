@@ -67,7 +67,7 @@ class Window:
         """Show one result; False once the user has closed the window or pressed q or Escape."""
         if self._shown and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             return False
-        picture = annotate(result.frame, result, fps=fps, random_weights=self._random_weights)
+        picture = annotate(result.shown, result, fps=fps, random_weights=self._random_weights)
         cv2.imshow(TITLE, picture)
         self._shown = True
         return cv2.pollKey() & 0xFF not in _QUIT

@@ -116,7 +116,7 @@ class VideoFile:
         """Annotate and append one frame."""
         self._follow_rate(result)
         self._recording.append(
-            annotate(result.frame, result, fps=self._rate, random_weights=self._random_weights)
+            annotate(result.shown, result, fps=self._rate, random_weights=self._random_weights)
         )
 
     def _follow_rate(self, result: Result) -> None:

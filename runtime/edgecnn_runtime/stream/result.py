@@ -19,11 +19,12 @@ class Result:
     Attributes:
         source: its name.
         index: of the frame among those that the source gave, from 0; gaps are dropped frames.
-        predictions: best first, as many as the classifier's `top_k`.
+        predictions: best first, as many as the classifier's `top_k`; none of a filter.
         frame: uint8 (H, W, 3) BGR as captured; yours to keep, not to write into.
         captured_at: UTC.
         frame_age_ms: from the capture stamp until this answer existed, waiting included.
         end_to_end_ms: the work on this frame: its three stages, without waiting.
+        picture: uint8 (H', W', 3) BGR, a filter's response to the frame; None of a classifier.
     """
 
     source: str
@@ -35,10 +36,16 @@ class Result:
     preprocess_ms: float
     infer_ms: float
     postprocess_ms: float
+    picture: NDArray[np.uint8] | None = None
+
+    @property
+    def shown(self) -> NDArray[np.uint8]:
+        """What to show: a filter's picture, or else the frame."""
+        return self.frame if self.picture is None else self.picture
 
     @property
     def best(self) -> Prediction:
-        """The most probable class."""
+        """The most probable class. A filter's result has none, and raises IndexError."""
         return self.predictions[0]
 
     @property
@@ -47,14 +54,17 @@ class Result:
 
 
 def record_of(result: Result) -> dict[str, Any]:
-    """A result as plain values, for JSON: everything but the picture."""
+    """A result as plain values, for JSON: everything but the pictures; a filter has no label."""
+    answer: dict[str, Any] = {}
+    if result.predictions:
+        best = result.best
+        answer = {"label": best.label, "probability": best.probability}
+        answer["predictions"] = result.predictions
     return {
         "source": result.source,
         "index": result.index,
         "utc": result.captured_at,
-        "label": result.best.label,
-        "probability": result.best.probability,
-        "predictions": result.predictions,
+        **answer,
         "frame_age_ms": result.frame_age_ms,
         "preprocess_ms": result.preprocess_ms,
         "infer_ms": result.infer_ms,

@@ -25,7 +25,7 @@ class StreamReport(StreamSummary):
     """The figures of a stream and what became of its sinks.
 
     Attributes:
-        labels: how often each label was the best answer, the most frequent first.
+        labels: how often each label was the best answer, the most frequent first; none of a filter.
         sink_errors: how many sinks failed before the end.
     """
 
@@ -53,7 +53,8 @@ def run_stream(
     try:
         with stream:
             for result in stream:
-                labels[result.best.label] += 1
+                if result.predictions:
+                    labels[result.best.label] += 1
                 for sink in sinks:
                     sink.put(result)
                 if window is not None and not window.show(result, stream.fps):

@@ -30,8 +30,8 @@ class StreamSummary:
     """A whole stream.
 
     Attributes:
-        frames: classified. `dropped` are those of live sources that a newer frame replaced.
-        fps: classified frames a second.
+        frames: answered. `dropped` are those of live sources that a newer frame replaced.
+        fps: answered frames a second.
         errors: frames that could not be read.
         end_to_end: the three stages of a frame together, without waiting.
         frame_age: from capture or arrival until the result, waiting included.

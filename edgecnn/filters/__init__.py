@@ -1,0 +1,29 @@
+"""Fixed filters, filter banks and wavelets: batched, on any device, exportable.
+
+Images are (N, C, H, W); each channel is filtered alone. Sizes, boundaries and the difference
+between correlation and convolution are those of `correlation`.
+"""
+
+from edgecnn.filters.boundary import Boundary, Extent, enlarge
+from edgecnn.filters.correlation import FilterBank, Pooled, Separable, convolve, correlate
+from edgecnn.filters.shrinkage import Denoise
+from edgecnn.filters.table import FILTERS, NamedFilter, build_filter
+from edgecnn.filters.wavelets import HaarFrame, HaarWavelet, Pyramid
+
+__all__ = [
+    "FILTERS",
+    "Boundary",
+    "Denoise",
+    "Extent",
+    "FilterBank",
+    "HaarFrame",
+    "HaarWavelet",
+    "NamedFilter",
+    "Pooled",
+    "Pyramid",
+    "Separable",
+    "build_filter",
+    "convolve",
+    "correlate",
+    "enlarge",
+]

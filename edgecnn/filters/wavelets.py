@@ -1,0 +1,203 @@
+"""The Haar wavelet (Haar, 1901): an orthogonal bank in cascade, and the redundant frame of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from edgecnn_runtime.errors import InputError
+
+
+class Details(NamedTuple):
+    """The differences of one scale: of rows, of columns, of both; (N, C, H', W') each.
+
+    Attributes:
+        horizontal: differences down, which horizontal edges answer to; PyWavelets' cH.
+        vertical: differences across; cV.
+        diagonal: both; cD.
+    """
+
+    horizontal: torch.Tensor
+    vertical: torch.Tensor
+    diagonal: torch.Tensor
+
+
+class Coefficients(NamedTuple):
+    """A multi-scale analysis: what is left at the coarsest scale, and the details, finest first.
+
+    Attributes:
+        size: (H, W) of the image, which odd sides need to be restored.
+    """
+
+    approximation: torch.Tensor
+    details: tuple[Details, ...]
+    size: tuple[int, int]
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All of them; an image's energy is the sum of theirs."""
+        return [self.approximation, *(band for scale in self.details for band in scale)]
+
+
+class HaarWavelet(nn.Module):
+    """Multi-scale analysis by the orthogonal Haar bank with decimation (Mallat, 1989).
+
+    As many coefficients as pixels, the same energy, and `synthesis` restores the image exactly. The
+    last row or column of an odd side is repeated first, as PyWavelets' `symmetric` does; energy is
+    then that of the enlarged image.
+
+    Args:
+        levels: scales, each of half the size.
+
+    Shape: (N, C, H, W) -> approximation (N, C, H / 2^levels, W / 2^levels) and details.
+    """
+
+    gain = 1.0  # of a detail's standard deviation for white noise, from one level to the next
+
+    def __init__(self, levels: int = 1) -> None:
+        super().__init__()
+        self.levels = _checked(levels)
+
+    def forward(self, x: torch.Tensor) -> Coefficients:
+        size = (int(x.shape[-2]), int(x.shape[-1]))
+        details = []
+        for _ in range(self.levels):
+            x, scale = split(_even(x))
+            details.append(scale)
+        return Coefficients(x, tuple(details), size)
+
+    def synthesis(self, coefficients: Coefficients) -> torch.Tensor:
+        """(N, C, H, W) from its coefficients."""
+        x = coefficients.approximation
+        for scale in reversed(coefficients.details):
+            height, width = scale.diagonal.shape[-2:]
+            x = merge(x[..., :height, :width], scale)
+        height, width = coefficients.size
+        return x[..., :height, :width]
+
+    def extra_repr(self) -> str:
+        return f"levels={self.levels}"
+
+
+def split(x: torch.Tensor) -> tuple[torch.Tensor, Details]:
+    """One level of the orthogonal bank: averages and differences of 2x2 pixels, times two.
+
+    Shape: (N, C, H, W), even -> four of (N, C, H / 2, W / 2).
+    """
+    upper, lower = x[..., 0::2, :], x[..., 1::2, :]
+    (a, across), (down, both) = (_pairs(upper + lower), _pairs(upper - lower))
+    return a, Details(down, across, both)
+
+
+def merge(approximation: torch.Tensor, details: Details) -> torch.Tensor:
+    """The inverse of `split`, which is its transpose."""
+    down, across, both = details
+    sums, differences = _interleave(approximation, across), _interleave(down, both)
+    rows = torch.stack([(sums + differences) / 2, (sums - differences) / 2], -2)
+    return rows.flatten(-3, -2)
+
+
+def _pairs(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    left, right = x[..., 0::2], x[..., 1::2]
+    return (left + right) / 2, (left - right) / 2
+
+
+def _interleave(average: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
+    return torch.stack([average + difference, average - difference], -1).flatten(-2)
+
+
+def _even(x: torch.Tensor) -> torch.Tensor:
+    odd = (int(x.shape[-2]) % 2, int(x.shape[-1]) % 2)
+    return F.pad(x, (0, odd[1], 0, odd[0]), mode="replicate") if any(odd) else x
+
+
+class HaarFrame(nn.Module):
+    """Multi-scale analysis by the undecimated Haar bank (Holschneider et al., 1989).
+
+    3·levels + 1 coefficients a pixel, for a periodical image of any size. It is a tight frame: the
+    energy is kept, and `synthesis` restores the image as the mean of all that the redundant
+    coefficients say of a pixel.
+
+    Shape: (N, C, H, W) -> approximation and details, each (N, C, H, W).
+    """
+
+    gain = 0.5  # of a detail's standard deviation for white noise, from one level to the next
+
+    def __init__(self, levels: int = 1) -> None:
+        super().__init__()
+        self.levels = _checked(levels)
+
+    def forward(self, x: torch.Tensor) -> Coefficients:
+        size = (int(x.shape[-2]), int(x.shape[-1]))
+        details = []
+        for level in range(self.levels):
+            step = 2**level  # the à trous algorithm: the bank is spread, not the image thinned
+            low, high = _sum_and_difference(x, step, -2)
+            x, across = _sum_and_difference(low, step, -1)
+            down, both = _sum_and_difference(high, step, -1)
+            details.append(Details(down, across, both))
+        return Coefficients(x, tuple(details), size)
+
+    def synthesis(self, coefficients: Coefficients) -> torch.Tensor:
+        """(N, C, H, W) from its coefficients: the transpose of the analysis."""
+        x = coefficients.approximation
+        for level, (down, across, both) in reversed(list(enumerate(coefficients.details))):
+            step = 2**level
+            low, high = _transpose(x, across, step, -1), _transpose(down, both, step, -1)
+            x = _transpose(low, high, step, -2)
+        return x
+
+    def extra_repr(self) -> str:
+        return f"levels={self.levels}"
+
+
+def _sum_and_difference(x: torch.Tensor, step: int, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
+    ahead = _rotated(x, step, axis)
+    return (x + ahead) / 2, (x - ahead) / 2
+
+
+def _transpose(low: torch.Tensor, high: torch.Tensor, step: int, axis: int) -> torch.Tensor:
+    return (low + high + _rotated(low - high, -step, axis)) / 2
+
+
+def _rotated(x: torch.Tensor, by: int, axis: int) -> torch.Tensor:
+    """x_i -> x_(i + by), periodical, as two slices: ONNX has no roll."""
+    if axis == -1:
+        return torch.cat([x[..., by:], x[..., :by]], axis)
+    return torch.cat([x[..., by:, :], x[..., :by, :]], axis)
+
+
+class Pyramid(nn.Module):
+    """A multi-scale analysis as one picture: the coarsest scale at the top left, details around it.
+
+    Every band is brought to the scale of the image, details around 0.5. A side that is no multiple
+    of 2^levels is cut.
+
+    Args:
+        contrast: of the details, which are faint in a photograph.
+
+    Shape: (N, C, H, W) on the scale 0 to 1 -> (N, C, H', W'), on that scale too at contrast 1.
+    """
+
+    def __init__(self, levels: int = 3, contrast: float = 1.0) -> None:
+        super().__init__()
+        self.wavelet, self.contrast = HaarWavelet(levels), contrast
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        unit = 2**self.wavelet.levels
+        x = x[..., : x.shape[-2] // unit * unit, : x.shape[-1] // unit * unit]
+        found: Coefficients = self.wavelet(x)
+        picture: torch.Tensor = found.approximation / unit
+        for level, scale in reversed(list(enumerate(found.details, start=1))):
+            down, across, both = (band * (self.contrast / 2**level) + 0.5 for band in scale)
+            upper, lower = torch.cat([picture, across], -1), torch.cat([down, both], -1)
+            picture = torch.cat([upper, lower], -2)
+        return picture
+
+
+def _checked(levels: int) -> int:
+    if levels < 1:
+        raise InputError(f"{levels} levels; expected at least 1")
+    return levels
