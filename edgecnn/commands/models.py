@@ -10,6 +10,7 @@ import typer
 from edgecnn_runtime.console import JsonOption, console, write_result
 
 if TYPE_CHECKING:
+    from edgecnn.models import Entry
     from edgecnn.models.cost import Cost
 
 
@@ -25,6 +26,8 @@ class Row:
     macs: int
     resolution: int
     receptive_field: int
+    activations: int
+    peak_activation_bytes: int
     paper: str
 
 
@@ -43,43 +46,62 @@ def command(
         _layers(name, width, resolution, json)
 
 
-def zoo() -> list[Row]:
-    """Every network of the zoo, measured from the network itself."""
-    from edgecnn.models import ZOO, build
-    from edgecnn.models.cost import cost, receptive_field
+def _row(name: str, entry: Entry) -> Row:
+    size = _measure(name, entry, 1.0, (entry.resolution, entry.resolution))
+    assert size.receptive_field is not None
+    return Row(
+        name=name,
+        family=entry.family,
+        year=entry.year,
+        depth=entry.depth,
+        parameters=size.parameters,
+        macs=size.macs,
+        resolution=entry.resolution,
+        receptive_field=size.receptive_field,
+        activations=size.activations,
+        peak_activation_bytes=size.peak_activation_bytes,
+        paper=entry.paper,
+    )
 
-    rows = []
-    for name, entry in ZOO.items():
-        network = build(name)
-        size = cost(network, (entry.channels, entry.resolution, entry.resolution))
-        rows.append(
-            Row(
-                name=name,
-                family=entry.family,
-                year=entry.year,
-                depth=entry.depth,
-                parameters=size.parameters,
-                macs=size.macs,
-                resolution=entry.resolution,
-                receptive_field=receptive_field(network, entry.channels),
-                paper=entry.paper,
-            )
-        )
-    return rows
+
+def _measure(name: str, entry: Entry, width: float, size: tuple[int, int]) -> Cost:
+    """Without weights: on the meta device a network has shapes and nothing else."""
+    import torch
+
+    from edgecnn.models.cost import cost
+    from edgecnn.models.registry import build
+
+    with torch.device("meta"):
+        network = build(name, width=width)
+    return cost(network, (entry.channels, *size))
 
 
 def _list(json: str | None) -> None:
+    from rich.progress import track
     from rich.table import Table
 
-    rows = zoo()
-    table = Table("name", "family", box=None, header_style="bold")
+    from edgecnn.models import ZOO
+
+    people = console(json)
+    bar = track(ZOO.items(), "measuring", console=people, transient=True)
+    rows = [_row(name, entry) for name, entry in bar]
+    table = Table("name", box=None, header_style="bold")
     table.columns[0].no_wrap = True
-    for column in ("year", "depth", "parameters", "MACs (M)", "input (px)", "sees (px)"):
+    for column in ("year", "depth", "parameters", "MACs (M)", "input", "sees (px)", "MB"):
         table.add_column(column, justify="right")
     for r in rows:
-        size = (f"{r.parameters:,}", f"{r.macs / 1e6:,.1f}", f"{r.resolution}")
-        table.add_row(r.name, r.family, f"{r.year}", f"{r.depth}", *size, f"{r.receptive_field}")
-    console(json).print(table)
+        table.add_row(
+            r.name,
+            f"{r.year}",
+            f"{r.depth}",
+            f"{r.parameters:,}",
+            f"{r.macs / 1e6:,.1f}",
+            f"{r.resolution}",
+            f"{r.receptive_field}",
+            f"{r.peak_activation_bytes / 1e6:,.1f}",
+        )
+    people.print(table)
+    people.print("sees: receptive field; MB: activations at their peak, one image in float32")
     write_result(rows, json)
 
 
@@ -87,26 +109,34 @@ def _layers(name: str, width: float, resolution: str | None, json: str | None) -
     from rich.table import Table
 
     from edgecnn.commands.train import parse_resolution
-    from edgecnn.models.cost import cost
-    from edgecnn.models.registry import build, check_resolution, entry
+    from edgecnn.models.registry import check_resolution, entry
 
     row = entry(name)
     height, wide = parse_resolution(resolution) if resolution else (row.resolution,) * 2
     check_resolution(name, height, wide)
-    size: Cost = cost(build(name, width=width), (row.channels, height, wide))
+    size = _measure(name, row, width, (height, wide))
     table = Table("layer", "kind", "output", box=None, header_style="bold")
-    for column in ("parameters", "MACs"):
+    for column in ("parameters", "MACs", "activations", "sees (px)", "stride"):
         table.add_column(column, justify="right")
     for layer in size.layers:
-        shape = "x".join(str(n) for n in layer.output)
-        table.add_row(layer.name, layer.kind, shape, f"{layer.parameters:,}", f"{layer.macs:,}")
+        table.add_row(
+            layer.name,
+            layer.kind,
+            "x".join(str(n) for n in layer.output),
+            f"{layer.parameters:,}",
+            f"{layer.macs:,}",
+            f"{layer.activations:,}",
+            "" if layer.receptive_field is None else f"{layer.receptive_field}",
+            "" if layer.stride is None else f"{layer.stride}",
+        )
     table.add_section()
     table.add_row(
         f"{name}, width {width:g}, {height}x{wide}",
         "",
-        "",
+        f"at most {size.peak_activation_bytes / 1e6:,.1f} MB",
         f"{size.parameters:,}",
         f"{size.macs:,}",
+        f"{size.activations:,}",
     )
     console(json).print(table)
     write_result({"name": name, "width": width, "resolution": (height, wide), "cost": size}, json)

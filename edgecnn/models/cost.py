@@ -1,13 +1,19 @@
-"""What a network costs, computed from the module itself: parameters, MACs, receptive field."""
+"""What a network costs, computed from the module itself.
+
+Parameters, multiply-accumulates, activations, memory, and what each layer sees of the input.
+"""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
+
+from edgecnn.models.layers import Auxiliaries
+from edgecnn.models.memory import ActivationMemory
+from edgecnn.models.receptive_field import see
 
 
 @runtime_checkable
@@ -19,42 +25,75 @@ class Countable(Protocol):
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer for one image; `output` is (C, H, W) or (features,)."""
+    """One layer for one image.
+
+    Attributes:
+        output: (C, H, W) or (features,).
+        activations: values that the layer gives.
+        receptive_field: pixels of the input that a unit sees in one direction, squeeze-and-
+            excitation left out; None behind the last feature map, where a unit sees everything.
+        stride: pixels of the input between neighbouring units.
+    """
 
     name: str
     kind: str
     output: tuple[int, ...]
     parameters: int
     macs: int
+    activations: int
+    receptive_field: int | None
+    stride: int | None
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Layers in the order in which they run; `parameters` are the trainable ones."""
+    """Layers in the order in which they run.
+
+    Attributes:
+        parameters: the trainable ones, auxiliary heads left out.
+        activations: values that convolutions and linear layers give.
+        peak_activation_bytes: for one image in float32, in an engine that frees what it can.
+        receptive_field: of the last feature map; None where a network has no `features`.
+    """
 
     layers: tuple[LayerCost, ...]
     parameters: int
     macs: int
+    activations: int
+    peak_activation_bytes: int
+    receptive_field: int | None
 
 
 def parameters(module: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+    """Trainable parameters; auxiliary heads, which only training runs, are left out."""
+    heads = {p for m in module.modules() if isinstance(m, Auxiliaries) for p in m.parameters()}
+    return sum(p.numel() for p in module.parameters() if p.requires_grad and p not in heads)
 
 
 def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
-    """Count parameters and multiply-accumulates of convolutions and linear layers.
+    """Count for one image, without computing anything on content.
 
     Args:
+        network: on any device; on the meta device even the largest takes a moment.
         input_shape: (C, H, W) of one image.
     """
     layers: list[LayerCost] = []
+    seen = see(network) if hasattr(network, "features") else {}
+    x = torch.zeros(1, *input_shape, device=next(network.parameters()).device)
 
     def record(name: str, module: nn.Module, output: torch.Tensor) -> None:
-        own = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
         layers.append(
             LayerCost(
-                name, type(module).__name__, tuple(output.shape[1:]), own, _macs(module, output)
+                name=name,
+                kind=type(module).__name__,
+                output=tuple(output.shape[1:]),
+                parameters=sum(
+                    p.numel() for p in module.parameters(recurse=False) if p.requires_grad
+                ),
+                macs=_macs(module, output),
+                activations=output[0].numel(),
+                receptive_field=seen[name].pixels if name in seen else None,
+                stride=seen[name].stride if name in seen else None,
             )
         )
 
@@ -64,11 +103,19 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
         if not list(module.children()) or list(module.parameters(recurse=False))
     ]
     try:
-        run_once(network, torch.zeros(1, *input_shape))
+        with ActivationMemory(x) as memory:
+            run_once(network, x)
     finally:
         for hook in hooks:
             hook.remove()
-    return Cost(tuple(layers), parameters(network), sum(layer.macs for layer in layers))
+    return Cost(
+        layers=tuple(layers),
+        parameters=parameters(network),
+        macs=sum(layer.macs for layer in layers),
+        activations=sum(layer.activations for layer in layers if layer.macs),
+        peak_activation_bytes=memory.peak_bytes(),
+        receptive_field=seen["features"].pixels if seen else None,
+    )
 
 
 def _macs(module: nn.Module, output: torch.Tensor) -> int:
@@ -89,44 +136,3 @@ def run_once(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
             return out
     finally:
         network.train(was_training)
-
-
-def receptive_field(network: nn.Module, channels: int) -> int:
-    """Pixels of the input that one unit of the last feature map can see, in one direction.
-
-    Found by the support of the gradient of `network.features`, with every weight positive and
-    every pooling an average, so that nothing cancels. The input grows until it holds the field.
-    """
-    probe = _all_positive(network.features)  # type: ignore[arg-type]  # nn.Module.__getattr__
-    size = 64
-    while True:
-        x = torch.ones(1, channels, size, size, dtype=torch.float64, requires_grad=True)
-        out = probe(x)
-        middle = out.shape[-1] // 2
-        out[0, :, middle, middle].sum().backward()
-        assert x.grad is not None
-        seen = x.grad[0].abs().sum(0).sum(0) > 0
-        columns = seen.nonzero().flatten()
-        if columns.min() > 0 and columns.max() < size - 1:
-            return int(columns.max() - columns.min() + 1)
-        size *= 2
-
-
-def _all_positive(features: nn.Module) -> nn.Module:
-    probe = copy.deepcopy(features).double().eval()
-    for name, module in list(probe.named_modules()):
-        for parameter in module.parameters(recurse=False):
-            parameter.data.fill_(1 / max(1, parameter[0].numel()) if parameter.dim() > 1 else 1.0)
-        if isinstance(module, nn.MaxPool2d):
-            average = nn.AvgPool2d(
-                module.kernel_size, module.stride, module.padding, module.ceil_mode
-            )
-            probe.set_submodule(name, average)
-        elif _is_activation(module):
-            probe.set_submodule(name, nn.Identity())
-    return probe
-
-
-def _is_activation(module: nn.Module) -> bool:
-    activations = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid)
-    return isinstance(module, activations) or type(module).__name__ == "ScaledTanh"

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from edgecnn.models.layers import ScaledTanh, Subsampling
+from edgecnn.models.layers import ConvNet, ScaledTanh, Subsampling
 
 # Which of the six maps of S2 each of the sixteen maps of C3 sees (table I of the paper).
 C3_TABLE = (
@@ -59,10 +59,11 @@ class SparseConv(nn.Module):
             for char in row:
                 index[output, int(char)] = next(numbers)
         self.register_buffer("index", index, persistent=False)
-        for output, row in enumerate(table):
+        start = 0
+        for row in table:
             bound = 2.4 / (len(row) * kernel**2)
-            for char in row:
-                nn.init.uniform_(self.weight.data[index[output, int(char)]], -bound, bound)
+            nn.init.uniform_(self.weight.data[start : start + len(row)], -bound, bound)
+            start += len(row)
 
     def dense_weight(self) -> torch.Tensor:
         """The kernels at their places in a dense weight: (16, 6, 5, 5), zeros between."""
@@ -112,7 +113,7 @@ def _codes(num_classes: int) -> torch.Tensor:
     return torch.randint(0, 2, (num_classes, 84), generator=generator) * 2.0 - 1.0
 
 
-class LeNet5(nn.Module):
+class LeNet5(ConvNet):
     """LeNet-5 with 60,000 trainable parameters.
 
     Args:
@@ -124,8 +125,7 @@ class LeNet5(nn.Module):
     """
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             nn.Conv2d(in_channels, 6, 5),  # C1: 28x28
             ScaledTanh(),
             Subsampling(6),  # S2: 14x14
@@ -137,14 +137,9 @@ class LeNet5(nn.Module):
             nn.Conv2d(16, 120, 5),  # C5: 1x1
             ScaledTanh(),
         )
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Linear(120, 84), ScaledTanh(), RBF(num_classes))
+        classifier = nn.Sequential(nn.Linear(120, 84), ScaledTanh(), RBF(num_classes))
+        super().__init__(features, classifier)
         self.apply(_init)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.pool(self.features(x)).flatten(1)  # (N, 120)
-        logits: torch.Tensor = self.classifier(x)
-        return logits
 
 
 def _init(module: nn.Module) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
-from edgecnn.models.layers import ConvBNReLU, SeparableConv, he_init, round_channels
+from edgecnn.models.layers import ConvBN, ConvNet, SeparableConv, he_init, round_channels
 
 
 class Stage(NamedTuple):
@@ -20,7 +19,7 @@ STEM = 32
 STAGES = (Stage(64, 1, 1), Stage(128, 2, 2), Stage(256, 2, 2), Stage(512, 6, 2), Stage(1024, 2, 2))
 
 
-class MobileNetV1(nn.Module):
+class MobileNetV1(ConvNet):
     """Depthwise separable classifier, 28 layers deep.
 
     Args:
@@ -33,22 +32,13 @@ class MobileNetV1(nn.Module):
     """
 
     def __init__(self, width: float = 1.0, num_classes: int = 1000, in_channels: int = 3) -> None:
-        super().__init__()
         channels = round_channels(STEM * width)
-        layers: list[nn.Module] = [ConvBNReLU(in_channels, channels, stride=2)]
+        layers: list[nn.Module] = [ConvBN(in_channels, channels, stride=2, activation=nn.ReLU6)]
         for stage in STAGES:
             outputs = round_channels(stage.channels * width)
             for repeat in range(stage.repeats):
                 stride = stage.stride if repeat == 0 else 1
                 layers.append(SeparableConv(channels, outputs, stride))
                 channels = outputs
-        self.features = nn.Sequential(*layers)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels, num_classes)
+        super().__init__(nn.Sequential(*layers), nn.Linear(channels, num_classes))
         he_init(self)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.features(x)  # (N, C, R / 32, R / 32)
-        x = self.pool(x).flatten(1)  # (N, C)
-        logits: torch.Tensor = self.classifier(x)
-        return logits

@@ -10,6 +10,7 @@ from lightning import LightningModule
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from edgecnn.models.layers import AuxiliaryLogits
 from edgecnn.training.augment import augment
 from edgecnn.training.inputs import to_tensor
 from edgecnn.training.run import Run
@@ -21,7 +22,7 @@ class Classification(LightningModule):
     """Train a classifier on preprocessed uint8 images.
 
     Args:
-        network: float (N, C, H, W) -> logits (N, num_classes).
+        network: float (N, C, H, W) -> logits (N, num_classes), or AuxiliaryLogits in training.
         run: its input, recipe, labels and seed.
         steps: optimiser steps of the whole run, for the schedule.
     """
@@ -41,9 +42,18 @@ class Classification(LightningModule):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
         x = images.permute(0, 3, 1, 2).float()
         x = augment(x, self.recipe.augment, generator)
-        logits = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.recipe.label_smoothing)
+        outputs = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
+        loss = self._loss(outputs, targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def _loss(self, outputs: torch.Tensor | AuxiliaryLogits, targets: torch.Tensor) -> torch.Tensor:
+        smoothing = self.recipe.label_smoothing
+        if isinstance(outputs, torch.Tensor):
+            return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
+        loss = self._loss(outputs.logits, targets)
+        for logits in outputs.auxiliary:
+            loss = loss + outputs.weight * self._loss(logits, targets)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:

@@ -6,18 +6,25 @@ import json
 
 import pytest
 
+from edgecnn.models import ZOO
 from edgecnn_runtime.cli import run
 
 FIELDS = {"name", "family", "year", "depth", "parameters", "macs", "resolution", "receptive_field"}
 
 
-def test_the_zoo_is_listed_with_its_figures(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_zoo_is_listed_with_its_figures(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = {name: ZOO[name] for name in ("lenet5", "mobilenet_v1", "squeezenet1_1")}
+    monkeypatch.setattr("edgecnn.models.ZOO", some)  # the others are tests/edgecnn/models'
     assert run(["models", "--json", "-"]) == 0
     captured = capfd.readouterr()
     rows = {row["name"]: row for row in json.loads(captured.out)}
     assert rows["mobilenet_v1"].keys() >= FIELDS | {"paper"}
     assert rows["mobilenet_v1"]["parameters"] == 4_231_976
     assert rows["lenet5"]["receptive_field"] == 32
+    assert [row["name"] for row in rows.values()] == list(some)
+    assert rows["squeezenet1_1"]["family"] == "SqueezeNet"
     assert "mobilenet_v1" in captured.err  # people's output makes way for the JSON
 
 
@@ -26,3 +33,4 @@ def test_one_network_is_shown_layer_by_layer(capfd: pytest.CaptureFixture[str]) 
     out = capfd.readouterr().out
     assert "512x5x5" in out
     assert "1,331,592" in out
+    assert "315" in out  # the receptive field of the last feature map
