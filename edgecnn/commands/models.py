@@ -32,7 +32,9 @@ class Row:
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="One network, layer by layer.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One network, layer by layer; filter: lists the filters.")
+    ] = None,
     width: Annotated[float, typer.Option(help="Channel multiplier.")] = 1.0,
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Input size; the network's by default.")
@@ -40,8 +42,12 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """List the zoo, or one network layer by layer, with parameters and MACs."""
+    from edgecnn.commands.filters import list_filters
+
     if name is None:
         _list(json)
+    elif name.startswith("filter:"):
+        list_filters(name.removeprefix("filter:"), json)
     else:
         _layers(name, width, resolution, json)
 
@@ -102,6 +108,7 @@ def _list(json: str | None) -> None:
         )
     people.print(table)
     people.print("sees: receptive field; MB: activations at their peak, one image in float32")
+    people.print("'edgecnn models filter:' lists the filters")
     write_result(rows, json)
 
 

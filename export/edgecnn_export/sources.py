@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edgecnn.evaluation.predict import Predict, in_pytorch
+from edgecnn.filters import FILTERS
 from edgecnn.models import ZOO, build, entry
 from edgecnn.models.cost import cost, parameters
 from edgecnn.models.registry import check_resolution
@@ -79,6 +80,8 @@ def open_source(name: str, options: Options) -> Source:
         return open_onnx_source(Path(name), options)
     if name in ZOO:
         return _from_zoo(name, options)
+    if name in FILTERS:
+        raise InputError(f"{name} is a filter; did you mean 'filter:{name}'?")
     if "/" in name or Path(name).exists():
         raise InputError(
             f"{name} is no model; expected a run folder, a file .onnx, torchvision:NAME,"

@@ -26,6 +26,10 @@ def command(
     ],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")],
     width: Annotated[float, typer.Option(help="Channel multiplier of a zoo name.")] = 1.0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Of a filter, such as tau=5; repeatable."),
+    ] = None,
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Input size; the model's by default.")
     ] = None,
@@ -53,6 +57,7 @@ def command(
 ) -> None:
     """Export MODEL to ONNX with its preprocessing inside, and prove that the answers are equal."""
     from edgecnn.commands.train import parse_resolution
+    from edgecnn.filters import parse_settings
     from edgecnn_export.export import export
     from edgecnn_export.filters import export_filter
     from edgecnn_export.sources import Options, open_source
@@ -77,10 +82,13 @@ def command(
             "--weights": weights,
         }
         _refuse_for_filters(given)
-        result = export_filter(model.removeprefix("filter:"), out, opset=opset)
+        name = model.removeprefix("filter:")
+        result = export_filter(name, out, settings=parse_settings(settings or []), opset=opset)
         _print_filter(result, out, people)
         write_result(result, json)
         return
+    if settings:
+        raise InputError(f"--set {settings[0]} goes with filter:NAME; got {model}")
     options = Options(
         width=width,
         resolution=parse_resolution(resolution) if resolution else None,
