@@ -17,7 +17,7 @@ from edgecnn.models.cost import cost, parameters
 from edgecnn.models.registry import check_resolution
 from edgecnn.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from edgecnn.training.run import is_run, load_network, read_run
-from edgecnn_export.to_onnx import to_onnx
+from edgecnn_export.to_onnx import GraphOptions, to_onnx
 from edgecnn_export.wrap_onnx import open_onnx
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input, Model
@@ -47,7 +47,7 @@ class Source:
     Attributes:
         weights: as the manifest says it: `trained`, `pretrained NAME`, `random`.
         predict: the path that training saw: the answers that every artifact must give.
-        graph: opset -> serialised ONNX.
+        graph: what it is to look like -> serialised FP32 ONNX.
         data: the data set that it was trained on, for parity on real images.
     """
 
@@ -56,7 +56,7 @@ class Source:
     labels: tuple[str, ...]
     weights: str
     predict: Predict
-    graph: Callable[[int], bytes]
+    graph: Callable[[GraphOptions], bytes]
     data: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -231,7 +231,7 @@ def open_onnx_source(path: Path, options: Options) -> Source:
         labels=labels,
         weights=f"pretrained {path.name}",
         predict=foreign.predictor(spec),
-        graph=lambda opset: foreign.wrapped(spec, labels, opset),
+        graph=lambda options: foreign.wrapped(spec, labels, options),
         provenance={"onnx": str(path)},
     )
 
@@ -298,6 +298,6 @@ def _torch_source(
         labels=labels,
         weights=weights,
         predict=in_pytorch(network, spec),
-        graph=lambda opset: to_onnx(network, spec, labels, opset),
+        graph=lambda options: to_onnx(network, spec, labels, options),
         **more,
     )
