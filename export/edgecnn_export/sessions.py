@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgecnn_export.agreement import compare
 from edgecnn_runtime.errors import InputError
 
+INPUT = "frames"
+
 
 def float_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Run somebody else's graph as it is: float (N, C, H, W) -> its first output.
@@ -49,6 +51,12 @@ def takes_a_batch(graph: bytes) -> bool:
     return compare(np.concatenate(each), both).holds
 
 
+def run_graph(graph: bytes, frames: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """All outputs of a graph of ours for frames as it takes them, uint8 (N, H, W, C)."""
+    answers: list[NDArray[np.float32]] = _session(graph).run(None, {INPUT: frames})
+    return answers
+
+
 def value_ranges(graph: bytes, batches: Iterable[NDArray[np.uint8]]) -> dict[str, float]:
     """The largest |value| of every float tensor between the nodes of a graph of ours.
 
@@ -62,7 +70,7 @@ def value_ranges(graph: bytes, batches: Iterable[NDArray[np.uint8]]) -> dict[str
     session = _session(with_all_outputs(graph), optimise=False)
     names = [out.name for out in session.get_outputs() if out.type == "tensor(float)"]
     for frames in batches:
-        arrays = session.run(names, {session.get_inputs()[0].name: frames})
+        arrays = session.run(names, {INPUT: frames})
         for name, array in zip(names, arrays, strict=True):
             largest = float(np.abs(array).max(initial=0))
             found[name] = max(found.get(name, 0), largest if np.isfinite(largest) else np.inf)

@@ -14,6 +14,7 @@ from torch import nn
 from edgecnn.evaluation.predict import Predict, in_pytorch
 from edgecnn.models import ZOO, build, entry
 from edgecnn.models.cost import cost, parameters
+from edgecnn.models.layers import random_statistics
 from edgecnn.models.registry import check_resolution
 from edgecnn.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from edgecnn.training.run import is_run, load_network, read_run
@@ -124,6 +125,7 @@ def _from_zoo(name: str, options: Options) -> Source:
     labels = options.labels or _numbered(row.classes)
     torch.manual_seed(options.seed)
     network = build(name, num_classes=len(labels), width=options.width)
+    random_statistics(network)
     mean, std = ((0.5,), (0.5,)) if row.channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
     spec = make_input(options, size, row.channels, mean, std)
     return _torch_source(
@@ -148,6 +150,7 @@ def _from_torchvision(name: str, options: Options) -> Source:
     torch.manual_seed(options.seed)
     if options.random or options.weights:
         network = models.get_model(name, weights=None, num_classes=len(labels))
+        random_statistics(network)
         called = "random"
     else:
         network, called = _download(name, weights), f"pretrained {weights}"

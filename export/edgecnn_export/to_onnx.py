@@ -14,11 +14,12 @@ import onnx
 import torch
 from torch import nn
 
+from edgecnn_export.sessions import INPUT
 from edgecnn_export.simplify import simplify
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 
-INPUT, OUTPUT, LOGITS = "frames", "probabilities", "logits"
+OUTPUT, LOGITS = "probabilities", "logits"
 OPSET = 17  # the newest that JetPack 6's TensorRT 10.3 is sure to parse
 OPSETS = range(13, 21)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
-from edgecnn_export.sessions import float_session, takes_a_batch
-from edgecnn_export.to_onnx import INPUT, LOGITS, OUTPUT, GraphOptions, finish
+from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
+from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 from edgecnn_runtime.preprocess import preprocess
