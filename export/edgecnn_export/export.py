@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
+from edgecnn_export.precisions import convert, spread
 from edgecnn_export.sources import Source
-from edgecnn_export.to_onnx import OPSET
-from edgecnn_export.verify import Agreement, parity
+from edgecnn_export.to_onnx import DEFAULT, GraphOptions
+from edgecnn_export.verify import parity
 from edgecnn_runtime import __version__
 from edgecnn_runtime.bundle import Golden, staged_folder, write_manifest
 from edgecnn_runtime.bundle.read import sha256
@@ -42,12 +45,13 @@ class ParityFigures:
 
 @dataclass(frozen=True)
 class Exported:
-    """One graph of the bundle."""
+    """One graph of the bundle; `kept` names nodes that stay in FP32 all the same."""
 
     file: str
     precision: str
     bytes: int
     parity: ParityFigures
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,54 +64,66 @@ class ExportResult:
 
 
 def export(
-    source: Source, out: Path, *, data: str | None = None, opset: int = OPSET
+    source: Source,
+    out: Path,
+    *,
+    data: str | None = None,
+    options: GraphOptions = DEFAULT,
+    precisions: Sequence[str] = ("fp32",),
 ) -> ExportResult:
     """Export a model into a bundle.
 
     Args:
         data: DATA for the parity on real images; by default what the model was trained on.
+        options: what the graphs are to look like.
+        precisions: a graph of each, in this order; the runtime opens the first.
 
     Raises:
-        CheckFailedError: the graph does not give the training path's answers; nothing is written.
+        CheckFailedError: a graph does not give the training path's answers; nothing is written.
         InputError: `out` holds something else, `data` cannot be read.
     """
     frames = _real_frames(source, data)
     crops = colour_crops(COLOUR_CROPS)
     everything = [*frames, *crops]
     reference = predict_all(source.predict, everything)
+    graph = source.graph(options)
+    artifacts, exported = [], []
     with staged_folder(out, marker="manifest.json") as staging:
-        name = "model.fp32.onnx"
-        (staging / name).write_bytes(source.graph(opset))
-        agreement = parity(staging / name, source.spec, everything, reference)
-        if not agreement.holds:
-            raise CheckFailedError(
-                f"the ONNX graph does not give the model's answers: {agreement}; {out} was not"
-                " written"
+        for precision in precisions:
+            file = staging / f"model.{precision}.onnx"
+            made = convert(precision, graph, source.spec, everything)
+            file.write_bytes(made.graph)
+            agreement = parity(file, source.spec, everything, reference, precision)
+            if not agreement.holds:
+                raise CheckFailedError(
+                    f"the {precision} graph does not give the model's answers: {agreement}; {out}"
+                    " was not written"
+                )
+            artifact = OnnxArtifact(**file_entry(file), precision=precision, kept=made.kept)
+            figures = ParityFigures(agreement.max_abs, agreement.top1_agreement, agreement.frames)
+            artifacts.append(artifact)
+            exported.append(
+                Exported(artifact.file, precision, artifact.bytes, figures, artifact.kept)
             )
-        golden = _golden(source, frames, crops)
-        (staging / "golden.npz").write_bytes(golden.to_bytes())
-        graph, frames_file = staging / name, staging / "golden.npz"
-        artifact = OnnxArtifact(
-            file=name, sha256=sha256(graph), bytes=graph.stat().st_size, precision="fp32"
-        )
+        golden_file = staging / "golden.npz"
+        golden_file.write_bytes(_golden(source, frames, crops).to_bytes())
         manifest = Manifest(
             model=source.model,
             input=source.spec,
             labels=source.labels,
             weights=source.weights,
-            artifacts=(artifact,),
-            golden=File(
-                file=frames_file.name,
-                sha256=sha256(frames_file),
-                bytes=frames_file.stat().st_size,
-            ),
+            artifacts=tuple(artifacts),
+            golden=File(**file_entry(golden_file)),
             metrics=source.metrics,
-            provenance=_provenance(source, data, agreement, opset),
+            provenance=_provenance(source, data, exported, options.opset),
         )
         write_manifest(staging, manifest)
-    figures = ParityFigures(agreement.max_abs, agreement.top1_agreement, agreement.frames)
-    exported = Exported(name, "fp32", artifact.bytes, figures)
-    return ExportResult(str(out), source.weights, [exported])
+    return ExportResult(str(out), source.weights, exported)
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """What the manifest says of every file."""
+    return {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 
 def _real_frames(source: Source, data: str | None) -> list[Frame]:
@@ -127,15 +143,14 @@ def _real_frames(source: Source, data: str | None) -> list[Frame]:
 
 
 def _golden(source: Source, frames: list[Frame], crops: list[Frame]) -> Golden:
-    count = min(GOLDEN_REAL, len(frames))
-    chosen = [frames[i * len(frames) // count] for i in range(count)]
-    chosen += crops[: GOLDEN_REAL + GOLDEN_COLOUR - count]
+    chosen = spread(frames, GOLDEN_REAL)
+    chosen += crops[: GOLDEN_REAL + GOLDEN_COLOUR - len(chosen)]
     inputs = np.stack([preprocess(frame, source.spec) for frame in chosen])
     return Golden(tuple(chosen), inputs, predict_all(source.predict, chosen))
 
 
 def _provenance(
-    source: Source, data: str | None, agreement: Agreement, opset: int
+    source: Source, data: str | None, exported: Sequence[Exported], opset: int
 ) -> dict[str, object]:
     return {
         **source.provenance,
@@ -143,8 +158,7 @@ def _provenance(
         "parity": {
             "data": data or source.data,
             "colour_crops": COLOUR_CROPS,
-            "max_abs": agreement.max_abs,
-            "top1_agreement": agreement.top1_agreement,
+            **{graph.precision: asdict(graph.parity) for graph in exported},
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -15,11 +15,12 @@ from torch import nn
 
 from edgecnn.data import colour_crops
 from edgecnn.filters import NamedFilter, named_filter
-from edgecnn_export.export import COLOUR_CROPS, made_with
-from edgecnn_export.to_onnx import INPUT, OPSET, check_opset, seal, trace
-from edgecnn_export.verify import PictureAgreement, batch_of, compare_pictures, pictures_of
+from edgecnn_export.agreement import PictureAgreement, compare_pictures
+from edgecnn_export.export import COLOUR_CROPS, file_entry, made_with
+from edgecnn_export.sessions import INPUT
+from edgecnn_export.to_onnx import OPSET, check_opset, seal, trace
+from edgecnn_export.verify import batch_of, pictures_of
 from edgecnn_runtime.bundle import GoldenPictures, staged_folder, write_manifest
-from edgecnn_runtime.bundle.read import sha256
 from edgecnn_runtime.errors import CheckFailedError
 from edgecnn_runtime.manifest import (
     File,
@@ -75,7 +76,7 @@ def filter_to_onnx(module: nn.Module, spec: FrameInput, picture: Picture, opset:
     graph = FilterGraph(module, picture).eval()
     entries = {"edgecnn.input": spec, "edgecnn.picture": picture}
     return seal(
-        trace(graph, example, OUTPUT, open_axes, opset),
+        trace(graph, example, [OUTPUT], open_axes, opset),
         {name: msgspec.json.encode(entry).decode() for name, entry in entries.items()},
     )
 
@@ -143,8 +144,8 @@ def export_filter(
             model=Filter(name=name, help=row.describe(**settings)),
             input=spec,
             picture=picture,
-            artifacts=(OnnxArtifact(**_file(graph), precision="fp32"),),
-            golden=File(**_file(golden)),
+            artifacts=(OnnxArtifact(**file_entry(graph), precision="fp32"),),
+            golden=File(**file_entry(golden)),
             provenance={"filter": name, "settings": settings, **made_with(opset)},
         )
         agreement = _parity(graph, manifest, module, frames)
@@ -189,7 +190,3 @@ def _parity(
 
 def _channels(row: NamedFilter) -> Literal[1, 3]:
     return 1 if row.color == "gray" else 3
-
-
-def _file(path: Path) -> dict[str, Any]:
-    return {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}

@@ -15,10 +15,11 @@ from edgecnn.evaluation.predict import Predict, in_pytorch
 from edgecnn.filters import FILTERS
 from edgecnn.models import ZOO, build, entry
 from edgecnn.models.cost import cost, parameters
+from edgecnn.models.layers import random_statistics
 from edgecnn.models.registry import check_resolution
 from edgecnn.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from edgecnn.training.run import is_run, load_network, read_run
-from edgecnn_export.to_onnx import to_onnx
+from edgecnn_export.to_onnx import GraphOptions, to_onnx
 from edgecnn_export.wrap_onnx import open_onnx
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input, Model
@@ -48,7 +49,7 @@ class Source:
     Attributes:
         weights: as the manifest says it: `trained`, `pretrained NAME`, `random`.
         predict: the path that training saw: the answers that every artifact must give.
-        graph: opset -> serialised ONNX.
+        graph: what it is to look like -> serialised FP32 ONNX.
         data: the data set that it was trained on, for parity on real images.
     """
 
@@ -57,7 +58,7 @@ class Source:
     labels: tuple[str, ...]
     weights: str
     predict: Predict
-    graph: Callable[[int], bytes]
+    graph: Callable[[GraphOptions], bytes]
     data: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -127,6 +128,7 @@ def _from_zoo(name: str, options: Options) -> Source:
     labels = options.labels or _numbered(row.classes)
     torch.manual_seed(options.seed)
     network = build(name, num_classes=len(labels), width=options.width)
+    random_statistics(network)
     mean, std = ((0.5,), (0.5,)) if row.channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
     spec = make_input(options, size, row.channels, mean, std)
     return _torch_source(
@@ -151,6 +153,7 @@ def _from_torchvision(name: str, options: Options) -> Source:
     torch.manual_seed(options.seed)
     if options.random or options.weights:
         network = models.get_model(name, weights=None, num_classes=len(labels))
+        random_statistics(network)
         called = "random"
     else:
         network, called = _download(name, weights), f"pretrained {weights}"
@@ -234,7 +237,7 @@ def open_onnx_source(path: Path, options: Options) -> Source:
         labels=labels,
         weights=f"pretrained {path.name}",
         predict=foreign.predictor(spec),
-        graph=lambda opset: foreign.wrapped(spec, labels, opset),
+        graph=lambda options: foreign.wrapped(spec, labels, options),
         provenance={"onnx": str(path)},
     )
 
@@ -301,6 +304,6 @@ def _torch_source(
         labels=labels,
         weights=weights,
         predict=in_pytorch(network, spec),
-        graph=lambda opset: to_onnx(network, spec, labels, opset),
+        graph=lambda options: to_onnx(network, spec, labels, options),
         **more,
     )

@@ -5,46 +5,88 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import onnx
 import torch
-from onnxscript import optimizer
 from torch import nn
 
+from edgecnn_export.sessions import INPUT
+from edgecnn_export.simplify import simplify
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 
-INPUT, OUTPUT = "frames", "probabilities"
+OUTPUT, LOGITS = "probabilities", "logits"
 OPSET = 17  # the newest that JetPack 6's TensorRT 10.3 is sure to parse
 OPSETS = range(13, 21)
+
+
+def check_opset(opset: int) -> None:
+    if opset not in OPSETS:
+        raise InputError(
+            f"opset {opset}; expected {OPSETS.start} to {OPSETS.stop - 1}, {OPSET} where JetPack 6"
+            " is among the devices"
+        )
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What a graph is to look like.
+
+    Attributes:
+        opset: of ONNX.
+        logits: answer with them too, behind the probabilities.
+    """
+
+    opset: int = OPSET
+    logits: bool = False
+
+    def __post_init__(self) -> None:
+        check_opset(self.opset)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs; the probabilities come first."""
+        return (OUTPUT, LOGITS) if self.logits else (OUTPUT,)
+
+
+DEFAULT = GraphOptions()
 
 
 class Deployed(nn.Module):
     """Normalisation, network and softmax.
 
-    Shape: uint8 (N, H, W, C) -> float32 (N, classes).
+    Shape: uint8 (N, H, W, C) -> float32 (N, classes), and the logits of the same shape if asked.
     """
 
     scale: torch.Tensor
     shift: torch.Tensor
 
-    def __init__(self, network: nn.Module, spec: Input) -> None:
+    def __init__(self, network: nn.Module, spec: Input, *, logits: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.logits = network, logits
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         # (x / 255 - mean) / std as one multiplication and one addition.
         self.register_buffer("scale", (1 / (255 * std))[:, None, None])
         self.register_buffer("shift", (-mean / std)[:, None, None])
 
-    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+    def forward(self, frames: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         # Cast first: TensorRT takes uint8 as an input and in no other layer.
         x = frames.float().permute(0, 3, 1, 2) * self.scale + self.shift  # (N, C, H, W)
-        return torch.softmax(self.network(x), dim=1)
+        logits: torch.Tensor = self.network(x)
+        probabilities = torch.softmax(logits, dim=1)
+        return (probabilities, logits) if self.logits else probabilities
 
 
-def to_onnx(network: nn.Module, spec: Input, labels: tuple[str, ...], opset: int = OPSET) -> bytes:
+def to_onnx(
+    network: nn.Module,
+    spec: Input,
+    labels: tuple[str, ...],
+    options: GraphOptions = DEFAULT,
+) -> bytes:
     """Export a classifier.
 
     PyTorch's TorchScript exporter is used: a tenth of the other's time, and it writes the opset
@@ -52,32 +94,33 @@ def to_onnx(network: nn.Module, spec: Input, labels: tuple[str, ...], opset: int
 
     Args:
         network: float (N, C, H, W) -> logits (N, classes).
-        opset: of ONNX; 17 by default.
+        options: outputs and opset.
 
     Returns:
         The serialised graph: `frames` uint8 (batch, H, W, C) -> `probabilities` (batch, classes).
 
     Raises:
-        InputError: an opset out of range, or a network that PyTorch cannot export.
+        InputError: PyTorch cannot export the network.
     """
-    check_opset(opset)
-    deployed = Deployed(network, spec).eval()
+    deployed = Deployed(network, spec, logits=options.logits).eval()
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
-    model = trace(deployed, example, OUTPUT, {INPUT: {0: "batch"}, OUTPUT: {0: "batch"}}, opset)
+    open_axes = {name: {0: "batch"} for name in (INPUT, *options.outputs)}
+    model = trace(deployed, example, options.outputs, open_axes, options.opset)
     return finish(model, spec, labels)
 
 
 def trace(
     module: nn.Module,
     example: torch.Tensor,
-    output: str,
+    outputs: Sequence[str],
     open_axes: dict[str, dict[int, str]],
     opset: int,
 ) -> onnx.ModelProto:
-    """Export a module of one input and one output, as PyTorch writes it.
+    """Export a module of one input, as PyTorch writes it.
 
     Args:
-        open_axes: the axes of input and output that may have any size, by name.
+        outputs: names of what it answers with.
+        open_axes: the axes of input and outputs that may have any size, by name.
 
     Raises:
         InputError: PyTorch cannot export it.
@@ -91,7 +134,7 @@ def trace(
                 (example,),
                 str(path),
                 input_names=[INPUT],
-                output_names=[output],
+                output_names=list(outputs),
                 dynamic_axes=open_axes,
                 opset_version=opset,
                 dynamo=False,
@@ -102,29 +145,26 @@ def trace(
         return onnx.load(path)
 
 
-def check_opset(opset: int) -> None:
-    if opset not in OPSETS:
-        raise InputError(
-            f"opset {opset}; expected {OPSETS.start} to {OPSETS.stop - 1}, {OPSET} where JetPack 6"
-            " is among the devices"
-        )
-
-
-def finish(model: onnx.ModelProto, spec: Input, labels: tuple[str, ...]) -> bytes:
-    """Fold constants, check the graph, and put labels and preprocessing into its metadata.
+def finish(
+    model: onnx.ModelProto, spec: Input, labels: tuple[str, ...], *, rename: bool = True
+) -> bytes:
+    """Simplify and check the graph, and put labels and preprocessing into its metadata.
 
     The metadata is for C++ users and viewers; the runtime reads the manifest.
+
+    Args:
+        rename: nodes and values after the modules that they come from.
     """
     entries = {
         "edgecnn.labels": json.dumps(labels, ensure_ascii=False),
         "edgecnn.input": msgspec.json.encode(spec).decode(),
     }
-    return seal(model, entries)
+    return seal(model, entries, rename=rename)
 
 
-def seal(model: onnx.ModelProto, entries: dict[str, str]) -> bytes:
-    """Fold constants, check the graph, and set its metadata to these entries and no others."""
-    model = optimizer.optimize(model)  # folds constants, removes dead nodes
+def seal(model: onnx.ModelProto, entries: dict[str, str], *, rename: bool = True) -> bytes:
+    """Simplify and check the graph, and set its metadata to these entries and no others."""
+    model = simplify(model, rename=rename)
     del model.metadata_props[:]
     model.producer_name = "edgecnn"
     for key, value in entries.items():

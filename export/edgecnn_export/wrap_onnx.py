@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
-from edgecnn_export.to_onnx import INPUT, OUTPUT, finish
-from edgecnn_export.verify import float_session, takes_a_batch
+from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
+from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 from edgecnn_runtime.preprocess import preprocess
@@ -50,24 +50,31 @@ class ForeignOnnx:
 
         return predict
 
-    def wrapped(self, spec: Input, labels: tuple[str, ...], opset: int) -> bytes:
+    def wrapped(self, spec: Input, labels: tuple[str, ...], options: GraphOptions) -> bytes:
         """The same graph from uint8 (batch, H, W, C) to probabilities (batch, classes).
 
         The batch is free where the graph can be freed, and otherwise as fixed as it was.
+
+        Raises:
+            InputError: logits were asked for, and the graph answers with probabilities.
         """
-        freed = self._wrapped(spec, labels, opset, batch="batch")
+        if options.logits and not self.is_logits:
+            raise InputError(
+                f"{self.path} answers with probabilities; expected logits for --logits"
+            )
+        freed = self._wrapped(spec, labels, options, batch="batch")
         if takes_a_batch(freed):
             return freed
-        return self._wrapped(spec, labels, opset, batch=1)
+        return self._wrapped(spec, labels, options, batch=1)
 
     def _wrapped(
-        self, spec: Input, labels: tuple[str, ...], opset: int, *, batch: str | int
+        self, spec: Input, labels: tuple[str, ...], options: GraphOptions, *, batch: str | int
     ) -> bytes:
         model = onnx.ModelProto()
         model.CopyFrom(self.proto)
         own = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         if own < 13:  # Softmax changed its meaning with 13
-            model = onnx.version_converter.convert_version(model, opset)
+            model = onnx.version_converter.convert_version(model, options.opset)
         graph = model.graph
         inside, answer = graph.input[0].name, graph.output[0].name
         if batch != 1:
@@ -82,14 +89,17 @@ class ForeignOnnx:
         ]
         softmax = helper.make_node("Softmax", [answer], [OUTPUT], axis=1)
         tail = [softmax if self.is_logits else helper.make_node("Identity", [answer], [OUTPUT])]
+        if options.logits:
+            tail.append(helper.make_node("Identity", [answer], [LOGITS]))
         nodes = [*head, *graph.node, *tail]
         del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
         graph.node.extend(nodes)
         shape: list[str | int | None] = [batch, spec.height, spec.width, spec.channels]
         graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape))
         answers: list[str | int | None] = [batch, self.classes]
-        graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, answers))
-        return finish(model, spec, labels)
+        for name in options.outputs:
+            graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, answers))
+        return finish(model, spec, labels, rename=False)
 
 
 def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:

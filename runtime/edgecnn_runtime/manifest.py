@@ -130,9 +130,14 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnnxArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="onnx"):
-    """An ONNX graph: uint8 NHWC frames in, probabilities or uint8 NHWC pictures out."""
+    """An ONNX graph: uint8 NHWC frames in, probabilities or uint8 NHWC pictures out.
+
+    Attributes:
+        kept: nodes that are computed in FP32 in spite of the precision.
+    """
 
     precision: str
+    kept: tuple[str, ...] = ()
 
 
 class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="engine"):

@@ -16,7 +16,7 @@ from edgecnn.training.run import load_network, read_run
 from edgecnn_export import sources
 from edgecnn_export.export import export
 from edgecnn_export.sources import Options, open_source
-from edgecnn_export.to_onnx import to_onnx
+from edgecnn_export.to_onnx import GraphOptions, to_onnx
 from edgecnn_runtime.bundle import open_bundle, read_golden
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import CheckFailedError, InputError
@@ -34,7 +34,7 @@ def test_a_trained_bundle_describes_itself(trained_bundle: Path, trained_run: Pa
     assert manifest.input == run.input
     assert manifest.metrics["top1"] == run.metrics["top1"]
     assert manifest.model.macs
-    assert manifest.provenance["parity"]["top1_agreement"] == 1.0
+    assert manifest.provenance["parity"]["fp32"]["top1_agreement"] == 1.0
 
 
 def test_golden_frames_have_colour_and_the_answers_of_pytorch(
@@ -74,9 +74,11 @@ def test_a_graph_that_disagrees_is_not_written(
 ) -> None:
     run = read_run(trained_run)
 
-    def export_broken(_: nn.Module, spec: Input, labels: tuple[str, ...], opset: int) -> bytes:
+    def export_broken(
+        _: nn.Module, spec: Input, labels: tuple[str, ...], options: GraphOptions
+    ) -> bytes:
         network, other = broken(load_network(trained_run, run), spec)
-        return to_onnx(network, other, labels, opset)
+        return to_onnx(network, other, labels, options)
 
     monkeypatch.setattr(sources, "to_onnx", export_broken)
     with pytest.raises(CheckFailedError, match="differ by"):

@@ -17,8 +17,8 @@ import torch
 from edgecnn.data import colour_crops
 from edgecnn.filters import FILTERS, build_filter
 from edgecnn_export import filters
+from edgecnn_export.agreement import PictureAgreement, compare_pictures
 from edgecnn_export.filters import export_filter, filter_to_onnx, in_pytorch, picture_of
-from edgecnn_export.verify import PictureAgreement, compare_pictures
 from edgecnn_runtime import ImageFilter, open_model
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.bundle import GoldenPictures, open_bundle, read_golden_pictures, write_manifest

@@ -21,7 +21,7 @@ from edgecnn.ingredients import (
     SwitchPool2d,
     Unpool2d,
 )
-from edgecnn_export.verify import float_session
+from edgecnn_export.sessions import float_session
 
 
 class RoundTrip(nn.Module):

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgecnn_export.verify import compare
+from edgecnn_export.agreement import compare
 from edgecnn_runtime.cli import run
 
 OneLine = Callable[..., str]

@@ -11,7 +11,7 @@ from edgecnn.models.layers.blocks import (
 )
 from edgecnn.models.layers.convolution import ConvBN, ConvReLU, SeparableConv, round_channels
 from edgecnn.models.layers.fractal import Fractal, Join
-from edgecnn.models.layers.initialization import he_init, lecun_init
+from edgecnn.models.layers.initialization import he_init, lecun_init, random_statistics
 from edgecnn.models.layers.network import Auxiliaries, AuxiliaryLogits, ConvNet, ConvNetWithHeads
 from edgecnn.models.layers.normalization import LocalResponseNorm
 from edgecnn.models.layers.pooling import AdaptivePool, LpPool, Subsampling
@@ -40,5 +40,6 @@ __all__ = [
     "Subsampling",
     "he_init",
     "lecun_init",
+    "random_statistics",
     "round_channels",
 ]

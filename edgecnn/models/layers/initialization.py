@@ -32,3 +32,16 @@ def lecun_init(network: nn.Module) -> None:
             nn.init.normal_(module.weight, 0, 1 / math.sqrt(math.prod(module.weight.shape[1:])))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def random_statistics(network: nn.Module) -> None:
+    """Give batch norm statistics and weights that do something, as after training.
+
+    A fresh batch norm passes everything on, so a graph that lost one would give the same answers.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            for around_0 in (module.running_mean, module.bias):
+                nn.init.uniform_(around_0, -0.2, 0.2)
+            for around_1 in (module.running_var, module.weight):
+                nn.init.uniform_(around_1, 0.7, 1.3)

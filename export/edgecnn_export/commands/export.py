@@ -33,7 +33,7 @@ def command(
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Input size; the model's by default.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32 in this version.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="A list of fp32 and fp16.")] = "fp32",
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Images for the parity; the run's own.")
     ] = None,
@@ -49,6 +49,9 @@ def command(
         Path | None, typer.Option(help="A file of weights for torchvision:NAME.")
     ] = None,
     opset: Annotated[int, typer.Option(help="Of ONNX; 17 is safe for JetPack 6.")] = 17,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="A second output, before the softmax.")
+    ] = False,
     random: Annotated[
         bool, typer.Option("--random", help="Untrained weights, to measure speed.")
     ] = False,
@@ -60,12 +63,12 @@ def command(
     from edgecnn.filters import parse_settings
     from edgecnn_export.export import export
     from edgecnn_export.filters import export_filter
+    from edgecnn_export.precisions import parse_precisions
     from edgecnn_export.sources import Options, open_source
-    from edgecnn_export.to_onnx import check_opset
+    from edgecnn_export.to_onnx import GraphOptions
 
-    if precision != "fp32":
-        raise InputError(f"precision {precision!r}; this version exports fp32")
-    check_opset(opset)
+    graph = GraphOptions(opset=opset, logits=logits)
+    precisions = parse_precisions(precision)
     people = console(json)
     if model.startswith("filter:"):
         given = {
@@ -80,6 +83,8 @@ def command(
             "--color": color,
             "--resize": resize,
             "--weights": weights,
+            "--logits": logits,
+            "--precision": precisions != ("fp32",),
         }
         _refuse_for_filters(given)
         name = model.removeprefix("filter:")
@@ -103,7 +108,7 @@ def command(
         seed=seed,
     )
     source = open_source(model, options)
-    exported = export(source, out, data=data, opset=opset)
+    exported = export(source, out, data=data, options=graph, precisions=precisions)
     if source.weights == "random":
         people.print(
             "[bold red]RANDOM WEIGHTS[/]: this bundle shows speed, its labels mean nothing"
@@ -115,6 +120,8 @@ def command(
             f" {agreement.frames} images: largest difference {agreement.max_abs:.1e}, top-1"
             f" agreement {agreement.top1_agreement:.4f}"
         )
+        if artifact.kept:
+            people.print(f"  in FP32, since their values do not fit: {', '.join(artifact.kept)}")
     write_result(exported, json)
 
 

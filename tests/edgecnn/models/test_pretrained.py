@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from edgecnn.models import ZOO, build
+from edgecnn.models.layers import random_statistics
 from edgecnn.models.pretrained import REFERENCES, load_reference
 from edgecnn_runtime.errors import InputError
 
@@ -32,17 +33,8 @@ def reference_network(name: str) -> nn.Module:
             warnings.simplefilter("ignore")  # of its own dependencies
             timm = pytest.importorskip("timm")
         network = timm.create_model(reference.name)
-    stir(network)
+    random_statistics(network)
     return network.eval()
-
-
-def stir(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.running_mean, module.bias):
-                nn.init.uniform_(tensor, -0.2, 0.2)
-            for tensor in (module.running_var, module.weight):
-                nn.init.uniform_(tensor, 0.7, 1.3)
 
 
 @pytest.mark.parametrize("name", CASES)

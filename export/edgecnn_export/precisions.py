@@ -1,0 +1,67 @@
+"""From the FP32 graph to the same graph in another precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn_export.half import to_half, too_large
+from edgecnn_export.sessions import value_ranges
+from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.manifest import Input
+from edgecnn_runtime.preprocess import preprocess
+
+Frame = NDArray[np.uint8]
+
+PRECISIONS = ("fp32", "fp16")
+RANGE_IMAGES, RANGE_BATCH = 64, 4
+
+
+@dataclass(frozen=True)
+class Made:
+    """A graph in a precision.
+
+    Attributes:
+        kept: nodes that stay in FP32, since their values do not fit into the precision.
+    """
+
+    graph: bytes
+    kept: tuple[str, ...] = ()
+
+
+def parse_precisions(text: str) -> tuple[str, ...]:
+    """`fp32,fp16` -> the precisions, each once.
+
+    Raises:
+        InputError: none, or one that there is not.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in PRECISIONS:
+            raise unknown_name("precision", name, PRECISIONS)
+    if not names:
+        raise InputError(f"--precision {text!r}; expected a list such as fp32,fp16")
+    return tuple(dict.fromkeys(names))
+
+
+def convert(precision: str, graph: bytes, spec: Input, frames: Sequence[Frame]) -> Made:
+    """Convert an FP32 graph of `to_onnx`.
+
+    Args:
+        frames: raw BGR frames, on which the values between the nodes are measured.
+    """
+    if precision == "fp32":
+        return Made(graph)
+    inputs = [preprocess(frame, spec) for frame in spread(frames, RANGE_IMAGES)]
+    batches = (np.stack(inputs[i : i + RANGE_BATCH]) for i in range(0, len(inputs), RANGE_BATCH))
+    kept = too_large(graph, value_ranges(graph, batches))
+    return Made(to_half(graph, keep=kept), kept)
+
+
+def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
+    """So many frames, evenly from all of them."""
+    chosen = min(count, len(frames))
+    return [frames[i * len(frames) // chosen] for i in range(chosen)]

@@ -1,0 +1,95 @@
+"""ONNX Runtime on the workstation: a stranger's graph, and a look inside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edgecnn_export.agreement import compare
+from edgecnn_runtime.errors import InputError
+
+INPUT = "frames"
+
+
+def float_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Run somebody else's graph as it is: float (N, C, H, W) -> its first output.
+
+    Raises:
+        InputError: ONNX Runtime cannot load it.
+    """
+    try:
+        session = _session(str(path))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path} cannot be run by ONNX Runtime: {reason}") from error
+    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+
+    def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        answers: NDArray[np.float32] = session.run([output], {name: x})[0]
+        return answers
+
+    return run
+
+
+def takes_a_batch(graph: bytes) -> bool:
+    """Whether a graph of ours answers two frames as it answers each alone."""
+    session = _session(graph, severity=4)  # a graph that fails is an answer here
+    entry = session.get_inputs()[0]
+    rng = np.random.default_rng(0)
+    two = rng.integers(0, 256, (2, *entry.shape[1:]), dtype=np.uint8)
+    try:
+        both = session.run(None, {entry.name: two})[0]
+        each = [session.run(None, {entry.name: one[None]})[0] for one in two]
+    except Exception:  # ONNX Runtime has one class of its own for each kind of failure
+        return False
+    return compare(np.concatenate(each), both).holds
+
+
+def run_graph(graph: bytes, frames: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """All outputs of a graph of ours for frames as it takes them, uint8 (N, H, W, C)."""
+    answers: list[NDArray[np.float32]] = _session(graph).run(None, {INPUT: frames})
+    return answers
+
+
+def value_ranges(graph: bytes, batches: Iterable[NDArray[np.uint8]]) -> dict[str, float]:
+    """The largest |value| of every float tensor between the nodes of a graph of ours.
+
+    Args:
+        batches: frames as the graph takes them, uint8 (N, H, W, C).
+
+    Returns:
+        By the name of the tensor; infinite where it overflows or is not a number.
+    """
+    found: dict[str, float] = {}
+    session = _session(with_all_outputs(graph), optimise=False)
+    names = [out.name for out in session.get_outputs() if out.type == "tensor(float)"]
+    for frames in batches:
+        arrays = session.run(names, {INPUT: frames})
+        for name, array in zip(names, arrays, strict=True):
+            largest = float(np.abs(array).max(initial=0))
+            found[name] = max(found.get(name, 0), largest if np.isfinite(largest) else np.inf)
+    return found
+
+
+def with_all_outputs(graph: bytes) -> bytes:
+    """The same graph with every value between its nodes as an output too."""
+    proto = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph))
+    have = {out.name for out in proto.graph.output}
+    made = {name for node in proto.graph.node for name in node.output}
+    proto.graph.output.extend(info for info in proto.graph.value_info if info.name in made - have)
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _session(graph: str | bytes, *, severity: int = 3, optimise: bool = True) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = severity
+    if not optimise:  # else values are fused away, or computed in other types
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
