@@ -48,13 +48,8 @@ def compile_bundle(
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
             takes frames of any size.
     """
-    if isinstance(bundle.manifest, ImageManifest):
-        raise BackendError(
-            f"{bundle.path} takes frames of any size, and an engine needs a size; it runs on ONNX"
-            " Runtime as it is"
-        )
     done = []
-    for graph in bundle.manifest.onnx:
+    for graph in compilable(bundle):
         data = bundle.file(graph).read_bytes()
         for target in targets:
             wanted = _name(graph, compiler, target)
@@ -82,6 +77,20 @@ def compile_bundle(
             bundle = add_artifact(bundle, artifact, engine)
             done.append(Compiled(wanted, target, graph.precision, len(engine), round(seconds, 3)))
     return done
+
+
+def compilable(bundle: Bundle) -> tuple[OnnxArtifact, ...]:
+    """The graphs that engines can be compiled from.
+
+    Raises:
+        BackendError: they take frames of any size.
+    """
+    if isinstance(bundle.manifest, ImageManifest):
+        raise BackendError(
+            f"{bundle.path} takes frames of any size, and engines are compiled for one: it runs on"
+            " ONNX Runtime, as it is"
+        )
+    return bundle.manifest.onnx
 
 
 def _name(graph: OnnxArtifact, compiler: Compiler, target: str) -> str:

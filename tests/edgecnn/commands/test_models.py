@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from edgecnn.filters import FILTERS
 from edgecnn.models import ZOO
 from edgecnn_runtime.cli import run
+
+OneLine = Callable[..., str]
 
 FIELDS = {"name", "family", "year", "depth", "parameters", "macs", "resolution", "receptive_field"}
 
@@ -34,3 +38,24 @@ def test_one_network_is_shown_layer_by_layer(capfd: pytest.CaptureFixture[str]) 
     assert "512x5x5" in out
     assert "1,331,592" in out
     assert "315" in out  # the receptive field of the last feature map
+
+
+def test_the_filters_are_listed_with_their_settings(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "filter:", "--json", "-"]) == 0
+    captured = capfd.readouterr()
+    rows = {row["name"]: row for row in json.loads(captured.out)}
+    assert list(rows) == [f"filter:{name}" for name in FILTERS]
+    assert rows["filter:gabor"]["settings"] == {"directions": 8, "frequency": 0.15, "tau": 3.0}
+    assert rows["filter:gaussian"]["help"] == "Gaussian of 3 pixels"
+    assert "directions=8 frequency=0.15 tau=3" in captured.err
+    assert "--set tau=5" in captured.err
+
+
+def test_one_filter_is_shown_alone_and_an_unknown_one_refused(
+    capfd: pytest.CaptureFixture[str], refused: OneLine
+) -> None:
+    assert run(["models", "filter:denoise"]) == 0
+    out = capfd.readouterr().out
+    assert "noise=0.04" in out
+    assert "filter:sobel " not in out
+    assert "did you mean 'gabor'" in refused("models", "filter:gabr")

@@ -87,6 +87,15 @@ def test_every_invariant_map_of_a_periodical_image_is_a_filter() -> None:
     torch.testing.assert_close(correlate(x, found, boundary="periodical"), unknown(x))
 
 
+def test_an_answer_depends_on_its_neighbourhood_alone() -> None:
+    x, kernel = random(1, 1, 9, 11).requires_grad_(), random(3, 5, seed=1)
+    answer = correlate(x, kernel)[0, 0, 4, 6]
+    (seen,) = torch.autograd.grad(answer, x)
+    expected = torch.zeros(9, 11, dtype=DOUBLE)
+    expected[3:6, 4:9] = kernel
+    torch.testing.assert_close(seen[0, 0], expected)
+
+
 def test_a_map_that_varies_from_place_to_place_is_no_filter() -> None:
     uneven = random(1, 1, 9, 9)
     impulse = torch.zeros(1, 1, 9, 9, dtype=DOUBLE)
