@@ -102,7 +102,7 @@ FILTERS: dict[str, NamedFilter] = {
         lambda tau: _blur(kernels.gaussian_row(tau)), {"tau": 3.0},
         "bgr", 0, 1, "Gaussian of {tau:g} pixels"),
     "gaussian_oriented": NamedFilter(
-        _oriented, {"angle": 45.0, "along": 5.0, "across": 1.0},
+        _oriented, {"angle": 45.0, "along": 4.0, "across": 1.0},
         "bgr", 0, 1, "Gaussian of {along:g} pixels along {angle:g} degrees and {across:g} across"),
     "laplacian": NamedFilter(
         lambda: _bank(kernels.laplacian()), {},
