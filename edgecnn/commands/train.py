@@ -26,6 +26,10 @@ def command(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="How to train; the data's by default.")
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="RUN|FILE|torchvision:NAME|timm:NAME", help="Weights to start from."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak rate, in place of the recipe's.")] = None,
@@ -47,6 +51,7 @@ def command(
         width=width,
         resolution=resolution,
         recipe=recipe,
+        init=init,
         epochs=epochs,
         batch=batch,
         lr=lr,
@@ -74,6 +79,7 @@ def describe(
     width: float = 1.0,
     resolution: str | None = None,
     recipe: str | None = None,
+    init: str | None = None,
     epochs: int | None = None,
     batch: int | None = None,
     lr: float | None = None,
@@ -85,6 +91,7 @@ def describe(
         InputError: an unknown name, or a size that the network does not take.
     """
     from edgecnn.models.registry import build, check_resolution, entry
+    from edgecnn.training.initial import initialise
     from edgecnn.training.inputs import input_for
     from edgecnn.training.recipe import load_recipe
     from edgecnn.training.run import Run
@@ -92,7 +99,9 @@ def describe(
     row = entry(model)
     height, wide = parse_resolution(resolution) if resolution else (row.resolution,) * 2
     check_resolution(model, height, wide)
-    build(model, width=width)
+    network = build(model, width=width, num_classes=len(data.labels))
+    if init:
+        initialise(network, model, init)  # what does not fit is said before a folder is made
     settings = load_recipe(recipe or data.recipe).changed(epochs=epochs, batch_size=batch, lr=lr)
     return Run(
         model=model,
@@ -102,6 +111,7 @@ def describe(
         data=data.name,
         seed=seed,
         recipe=settings,
+        init=init,
     )
 
 

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from edgecnn.data import DataSet
 from edgecnn.models.cost import parameters
 from edgecnn.training.checkpoint import SafetensorsIO
+from edgecnn.training.initial import initialise
 from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
 from edgecnn.training.module import Classification
 from edgecnn.training.run import Run, is_run, read_run, write_run
@@ -70,6 +71,8 @@ def fit(
     atomic_write(out / "split.json", msgspec.json.encode(data.record))
     torch.manual_seed(run.seed)
     network = run.network().to(memory_format=torch.channels_last)
+    if run.init and not resume:
+        initialise(network, run.model, run.init)
     train, val = _loaders(run, data)
     steps = len(train) * run.recipe.epochs
     module = Classification(network, run, steps)
@@ -101,7 +104,7 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
         before = read_run(out)
         if not (out / RESUME).is_file():
             raise InputError(f"{out} has no {RESUME}: it ended before its first epoch; train anew")
-        fields = ("model", "width", "input", "labels", "data", "seed", "recipe")
+        fields = ("model", "width", "input", "labels", "data", "seed", "recipe", "init")
         other = [f for f in fields if getattr(before, f) != getattr(run, f)]
         if other:
             raise InputError(f"{out} is a run with another {other[0]}; expected the same to resume")
