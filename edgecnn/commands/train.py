@@ -26,6 +26,10 @@ def command(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="How to train; the data's by default.")
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="RUN|FILE|torchvision:NAME|timm:NAME", help="Weights to start from."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak rate, in place of the recipe's.")] = None,
@@ -47,6 +51,7 @@ def command(
         width=width,
         resolution=resolution,
         recipe=recipe,
+        init=init,
         epochs=epochs,
         batch=batch,
         lr=lr,
@@ -74,6 +79,7 @@ def describe(
     width: float = 1.0,
     resolution: str | None = None,
     recipe: str | None = None,
+    init: str | None = None,
     epochs: int | None = None,
     batch: int | None = None,
     lr: float | None = None,
@@ -82,18 +88,23 @@ def describe(
     """What to train; what is not said is the default of the network or of the data.
 
     Raises:
-        InputError: an unknown name, or a size that the network does not take.
+        InputError: an unknown name, or a size or a loss that the network does not take.
     """
     from edgecnn.models.registry import build, check_resolution, entry
+    from edgecnn.training.initial import initialise
     from edgecnn.training.inputs import input_for
+    from edgecnn.training.loss import check_loss
     from edgecnn.training.recipe import load_recipe
     from edgecnn.training.run import Run
 
     row = entry(model)
     height, wide = parse_resolution(resolution) if resolution else (row.resolution,) * 2
     check_resolution(model, height, wide)
-    build(model, width=width)
+    network = build(model, width=width, num_classes=len(data.labels))
+    if init:
+        initialise(network, model, init)  # what does not fit is said before a folder is made
     settings = load_recipe(recipe or data.recipe).changed(epochs=epochs, batch_size=batch, lr=lr)
+    check_loss(settings.loss, network, model)
     return Run(
         model=model,
         width=width,
@@ -102,6 +113,7 @@ def describe(
         data=data.name,
         seed=seed,
         recipe=settings,
+        init=init,
     )
 
 

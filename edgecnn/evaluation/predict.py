@@ -26,12 +26,17 @@ def in_pytorch(network: nn.Module, spec: Input) -> Predict:
     network = network.eval()
 
     def predict(frames: list[Frame]) -> NDArray[np.float32]:
-        images = torch.from_numpy(np.stack([preprocess(frame, spec) for frame in frames]))
         with torch.inference_mode():
-            out: NDArray[np.float32] = network(to_tensor(images, spec)).softmax(1).numpy()
+            out: NDArray[np.float32] = network(prepared(frames, spec)).softmax(1).numpy()
         return out
 
     return predict
+
+
+def prepared(frames: list[Frame], spec: Input) -> torch.Tensor:
+    """What a network takes of these frames: float32 (N, C, H, W)."""
+    images = torch.from_numpy(np.stack([preprocess(frame, spec) for frame in frames]))
+    return to_tensor(images, spec)
 
 
 def in_bundle(classifier: Classifier) -> Predict:

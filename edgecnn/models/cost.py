@@ -13,7 +13,7 @@ from torch import nn
 
 from edgecnn.models.layers import Auxiliaries
 from edgecnn.models.memory import ActivationMemory
-from edgecnn.models.receptive_field import see
+from edgecnn.models.receptive_field import Seen, see
 
 
 @runtime_checkable
@@ -53,7 +53,8 @@ class Cost:
         parameters: the trainable ones, auxiliary heads left out.
         activations: values that convolutions and linear layers give.
         peak_activation_bytes: for one image in float32, in an engine that frees what it can.
-        receptive_field: of the last feature map; None where a network has no `features`.
+        receptive_field: of the last feature map; None where a network has no `features`, or in
+            them a layer through which places cannot be followed.
     """
 
     layers: tuple[LayerCost, ...]
@@ -78,7 +79,7 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
         input_shape: (C, H, W) of one image.
     """
     layers: list[LayerCost] = []
-    seen = see(network) if hasattr(network, "features") else {}
+    seen = _see(network)
     x = torch.zeros(1, *input_shape, device=next(network.parameters()).device)
 
     def record(name: str, module: nn.Module, output: torch.Tensor) -> None:
@@ -116,6 +117,13 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
         peak_activation_bytes=memory.peak_bytes(),
         receptive_field=seen["features"].pixels if seen else None,
     )
+
+
+def _see(network: nn.Module) -> dict[str, Seen]:
+    try:
+        return see(network) if hasattr(network, "features") else {}
+    except NotImplementedError:  # no network of the zoo; a user's counts all the same
+        return {}
 
 
 def _macs(module: nn.Module, output: torch.Tensor) -> int:

@@ -26,7 +26,9 @@ from torch.utils.data import DataLoader
 from edgecnn.data import DataSet
 from edgecnn.models.cost import parameters
 from edgecnn.training.checkpoint import SafetensorsIO
+from edgecnn.training.initial import initialise
 from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
+from edgecnn.training.loss import check_loss
 from edgecnn.training.module import Classification
 from edgecnn.training.run import Run, is_run, read_run, write_run
 from edgecnn.training.weights import save_tensors
@@ -63,13 +65,17 @@ def fit(
         progress: draw a bar on standard error where that is a terminal.
 
     Raises:
-        InputError: `out` holds something already, or nothing to resume, or another run.
+        InputError: `out` holds something already, or nothing to resume, or another run; a loss
+            that the network cannot train with.
         InterruptedRunError: on SIGINT; the run can be resumed.
     """
-    _prepare(run, out, resume)
-    atomic_write(out / "split.json", msgspec.json.encode(data.record))
     torch.manual_seed(run.seed)
     network = run.network().to(memory_format=torch.channels_last)
+    if run.init and not resume:
+        initialise(network, run.model, run.init)
+    check_loss(run.recipe.loss, network, run.model)
+    _prepare(run, out, resume)
+    atomic_write(out / "split.json", msgspec.json.encode(data.record))
     train, val = _loaders(run, data)
     steps = len(train) * run.recipe.epochs
     module = Classification(network, run, steps)
@@ -101,7 +107,7 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
         before = read_run(out)
         if not (out / RESUME).is_file():
             raise InputError(f"{out} has no {RESUME}: it ended before its first epoch; train anew")
-        fields = ("model", "width", "input", "labels", "data", "seed", "recipe")
+        fields = ("model", "width", "input", "labels", "data", "seed", "recipe", "init")
         other = [f for f in fields if getattr(before, f) != getattr(run, f)]
         if other:
             raise InputError(f"{out} is a run with another {other[0]}; expected the same to resume")

@@ -35,6 +35,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         data: as it was named on the command line; `seed` fixes its split.
         metrics: top1 and top5 of the best epoch; empty until the first has ended.
         made: versions, machine and command.
+        init: what its weights started from; None for fresh ones.
     """
 
     schema_version: int = 1
@@ -45,6 +46,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     seed: int
     recipe: Recipe
+    init: str | None = None
     metrics: dict[str, float] = {}
     made: dict[str, Any] = {}
 

@@ -17,6 +17,28 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], **header: str) ->
     atomic_write(path, save(whole, header or None))
 
 
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read a state dict of safetensors, or of PyTorch's format without executing what it holds.
+
+    Raises:
+        InputError: no such file, or unreadable.
+    """
+    if path.suffix == ".safetensors":
+        return load_tensors(path)
+    if not path.is_file():
+        raise InputError(f"no weights at {path}; expected a .safetensors or .pth file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises many kinds for a file that is not one of its own
+        raise InputError(f"{path} is not a readable file of weights") from error
+    for inside in ("state_dict", "model"):  # training scripts put them beside other things
+        if isinstance(state, dict) and isinstance(state.get(inside), dict):
+            state = state[inside]
+    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise InputError(f"{path} holds no state dict; expected tensors by name")
+    return state
+
+
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 

@@ -16,13 +16,18 @@ from edgecnn.filters import FILTERS
 from edgecnn.models import ZOO, build, entry
 from edgecnn.models.cost import cost, parameters
 from edgecnn.models.layers import random_statistics
+from edgecnn.models.pretrained import REFERENCES
 from edgecnn.models.registry import check_resolution
+from edgecnn.training.initial import load_state
 from edgecnn.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from edgecnn.training.run import is_run, load_network, read_run
+from edgecnn.training.weights import read_state
 from edgecnn_export.to_onnx import GraphOptions, to_onnx
 from edgecnn_export.wrap_onnx import open_onnx
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input, Model
+
+CENTRE = 0.875  # of the shorter side, what ImageNet's validation looks at: 224 of 256
 
 
 @dataclass(frozen=True)
@@ -118,10 +123,11 @@ def _from_run(folder: str, options: Options) -> Source:
 
 def _from_zoo(name: str, options: Options) -> Source:
     row = entry(name)
-    if not options.random:
+    if not (options.random or options.weights):
         raise InputError(
             f"{name} has no weights of its own: train it ('edgecnn train DATA --model {name} --out"
-            " RUN') and export the run, or say --random for a bundle that only shows its speed"
+            " RUN') and export the run, pass a file with --weights, or say --random for a bundle"
+            " that only shows its speed"
         )
     size = options.resolution or (row.resolution, row.resolution)
     check_resolution(name, *size)
@@ -130,15 +136,29 @@ def _from_zoo(name: str, options: Options) -> Source:
     network = build(name, num_classes=len(labels), width=options.width)
     random_statistics(network)
     mean, std = ((0.5,), (0.5,)) if row.channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
-    spec = make_input(options, size, row.channels, mean, std)
+    called, more = "random", {}
+    if options.weights:
+        called = f"pretrained {options.weights.name}"
+        fresh = load_state(network, name, read_state(options.weights), str(options.weights))
+        if fresh:
+            raise InputError(
+                f"{options.weights} has another number of classes than {len(labels)}; name them"
+                " with --labels"
+            )
+        if name in REFERENCES:  # what published weights of torchvision and timm were trained with
+            mean, std = REFERENCES[name].normalisation
+            more = {
+                "shorter_side": round(min(size) / CENTRE),
+                "interpolation": "bilinear-antialias",
+            }
     return _torch_source(
         network,
-        spec,
+        make_input(options, size, row.channels, mean, std, **more),
         labels,
         name=name,
         width=options.width,
         depth=row.depth,
-        weights="random",
+        weights=called,
         provenance={"zoo": name, "seed": options.seed},
     )
 
@@ -197,25 +217,14 @@ def _download(name: str, weights: Any) -> nn.Module:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a state dict of safetensors, or of PyTorch's format without executing what it holds.
+    """Load a state dict into the network that it is of.
 
     Raises:
         InputError: no such file, unreadable, or for another network.
     """
-    from edgecnn.training.weights import load_tensors
-
-    if path.suffix == ".safetensors":
-        state = load_tensors(path)
-    else:
-        if not path.is_file():
-            raise InputError(f"no weights at {path}; expected a .safetensors or .pth file")
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise InputError(f"{path} is not a readable file of weights") from error
     try:
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError) as error:
+        network.load_state_dict(read_state(path))
+    except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise InputError(
             f"{path} does not fit this network: {lines[min(1, len(lines) - 1)]}"

@@ -111,8 +111,8 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# The zoo",
         "",
-        f"Made by `make zoo` on {result['date'][:10]}: {machine['cores']} cores of {machine['cpu']};"
-        f" {versions}.",
+        f"Made by `make zoo` on {result['date'][:10]}: {machine['cores']} cores of"
+        f" {machine['cpu']}; {versions}.",
         "Weights are random, inputs those of the papers. ORT p50: inference of one image in ONNX"
         " Runtime on the CPU, FP32; on a shared machine, so compare rows rather than digits."
         " Engines: TensorRT-RTX for sm86, batch 1 to 8, compiled without a GPU. The last column is"

@@ -6,6 +6,13 @@ import math
 
 from torch import nn
 
+STATISTICS = (
+    ("running_mean", -0.2, 0.2),
+    ("bias", -0.2, 0.2),
+    ("running_var", 0.7, 1.3),
+    ("weight", 0.7, 1.3),
+)
+
 
 def he_init(network: nn.Module) -> None:
     """Initialise convolutions for ReLU (He et al., 2015) and linear layers with N(0, 0.01).
@@ -41,7 +48,7 @@ def random_statistics(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            for around_0 in (module.running_mean, module.bias):
-                nn.init.uniform_(around_0, -0.2, 0.2)
-            for around_1 in (module.running_var, module.weight):
-                nn.init.uniform_(around_1, 0.7, 1.3)
+            state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+            for name, low, high in STATISTICS:
+                if name in state:
+                    nn.init.uniform_(state[name], low, high)

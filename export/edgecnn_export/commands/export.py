@@ -46,7 +46,7 @@ def command(
         bool, typer.Option("--invert", help="The camera sees dark on light.")
     ] = False,
     weights: Annotated[
-        Path | None, typer.Option(help="A file of weights for torchvision:NAME.")
+        Path | None, typer.Option(help="A file of weights, for torchvision:NAME or a zoo name.")
     ] = None,
     opset: Annotated[int, typer.Option(help="Of ONNX; 17 is safe for JetPack 6.")] = 17,
     logits: Annotated[
