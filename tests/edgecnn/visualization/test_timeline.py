@@ -84,4 +84,4 @@ def test_the_larger_a_network_the_larger_its_marker(zoo: list[SimpleNamespace]) 
 
 def test_years_without_a_network_are_marked(timeline: Figure) -> None:
     words = [t.get_text() for t in timeline.axes[0].texts]
-    assert words.count("//") == 2  # 1980 to 1998 to 2012
+    assert words.count("//") == 2  # 1979 to 1998 to 2012
