@@ -16,8 +16,9 @@ from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import in_pytorch, predict_all
 from edgecnn.models import layers as ours
 from edgecnn.training.inputs import input_for
+from edgecnn_export.sessions import float_session
 from edgecnn_export.to_onnx import seal, to_onnx, trace
-from edgecnn_export.verify import answers_of, float_session
+from edgecnn_export.verify import answers_of
 from edgecnn_runtime.backends.ort import open_ort
 
 SHAPE = (4, 12, 14)
@@ -84,7 +85,7 @@ LAYERS: dict[str, nn.Module] = {
 def export(layer: nn.Module) -> onnx.ModelProto:
     """As `edgecnn export` writes a network, constants folded."""
     axes = {"frames": {0: "batch"}, "y": {0: "batch"}}
-    return onnx.load_from_string(seal(trace(layer, torch.randn(2, *SHAPE), "y", axes, 17), {}))
+    return onnx.load_from_string(seal(trace(layer, torch.randn(2, *SHAPE), ["y"], axes, 17), {}))
 
 
 @pytest.mark.parametrize("name", LAYERS)
