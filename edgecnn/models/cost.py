@@ -25,7 +25,7 @@ class Countable(Protocol):
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer for one image.
+    """One layer for one image; where an ensemble cuts it into crops, for all of them.
 
     Attributes:
         output: (C, H, W) or (features,).
@@ -92,7 +92,7 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
                     p.numel() for p in module.parameters(recurse=False) if p.requires_grad
                 ),
                 macs=_macs(module, output),
-                activations=output[0].numel(),
+                activations=output.numel(),
                 receptive_field=seen[name].pixels if name in seen else None,
                 stride=seen[name].stride if name in seen else None,
             )
@@ -127,11 +127,12 @@ def _see(network: nn.Module) -> dict[str, Seen]:
 
 
 def _macs(module: nn.Module, output: torch.Tensor) -> int:
+    # A weight works once for each place of a map, and for each image where one became several.
     if isinstance(module, nn.Conv2d):
-        return module.weight.numel() * output.shape[-2] * output.shape[-1]
+        return module.weight.numel() * output.shape[-2] * output.shape[-1] * output.shape[0]
     if isinstance(module, nn.Linear):
-        return module.weight.numel()
-    return module.macs(output.shape) if isinstance(module, Countable) else 0
+        return module.weight.numel() * output.shape[0]
+    return module.macs(output.shape) * output.shape[0] if isinstance(module, Countable) else 0
 
 
 def run_once(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
