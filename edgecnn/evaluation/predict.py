@@ -18,7 +18,7 @@ from edgecnn_runtime.preprocess import preprocess
 Frame = NDArray[np.uint8]
 Predict = Callable[[list[Frame]], NDArray[np.float32]]  # frames -> (N, classes) probabilities
 
-BATCH = 64
+BATCH = 16  # frames; each of them is ten images to an ensemble of ten crops
 
 
 def in_pytorch(network: nn.Module, spec: Input) -> Predict:
