@@ -47,7 +47,7 @@ def command(
 
     if activity:
         _check_run(target)
-    predict, labels, own_seed = _open(target, manifest, precision, backend)
+    predict, labels, own_seed, warning = _open(target, manifest, precision, backend)
     loaded = load_data(data, own_seed if seed is None else seed)
     if loaded.labels != labels:
         raise InputError(
@@ -60,6 +60,8 @@ def command(
     out = console(json)
     out.print(f"{target} on {metrics.images} held-out images of {data}")
     out.print(table)
+    if warning:
+        out.print(f"WARNING: {warning}", markup=False)
     result = {"target": target, "data": data, **asdict(metrics)}
     if activity:
         layers = _activity(target, loaded)
@@ -113,15 +115,15 @@ def _some(labels: tuple[str, ...]) -> str:
 
 def _open(
     target: str, manifest: Path | None, precision: str | None, backend: str
-) -> tuple[Predict, tuple[str, ...], int]:
-    """TARGET -> what answers, its labels, and the seed of its split."""
+) -> tuple[Predict, tuple[str, ...], int, str]:
+    """TARGET -> what answers, its labels, the seed of its split, what its maker warns of."""
     from edgecnn.evaluation.predict import in_bundle, in_pytorch
     from edgecnn.training.run import is_run, load_network, read_run
     from edgecnn_runtime.classifier import Classifier
 
     if is_run(target):
         run = read_run(target)
-        return in_pytorch(load_network(target, run), run.input), run.labels, run.seed
+        return in_pytorch(load_network(target, run), run.input), run.labels, run.seed, ""
     path = Path(target)
     if path.suffix == ".engine":
         raise BackendError(
@@ -132,8 +134,10 @@ def _open(
         classifier = _bare_onnx(path, manifest, backend)
     else:
         classifier = Classifier.open(target, precision=precision, backend=backend)
-    seed = classifier.manifest.provenance.get("seed", 0)
-    return in_bundle(classifier), classifier.labels, seed if isinstance(seed, int) else 0
+    made = classifier.manifest.provenance
+    seed = made.get("seed", 0)
+    seed = seed if isinstance(seed, int) else 0
+    return in_bundle(classifier), classifier.labels, seed, str(made.get("warning", ""))
 
 
 def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:

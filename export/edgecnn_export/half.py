@@ -23,7 +23,10 @@ NUMPY = {"fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
 BF16_OPSET = 22  # the first whose convolutions take it
 # A sum of exponentials in half precision gains nothing at the end of a network. What stands
 # between the frames and the network counts in grey levels, and is fused into one kernel anyway.
-IN_FULL = ("Softmax", "LogSoftmax", "TopK", "QuantizeLinear", "DequantizeLinear", "If", "Loop")
+IN_FULL = (
+    "Softmax", "LogSoftmax", "ReduceLogSumExp", "TopK", "QuantizeLinear", "DequantizeLinear", "If",
+    "Loop",
+)  # fmt: skip
 BEFORE_THE_NETWORK = ("Cast", "Transpose", "Mul", "Add", "Sub")
 FULL_INPUTS = {"Resize": (1, 2)}  # of operators whose other inputs may be half
 

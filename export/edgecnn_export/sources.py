@@ -56,6 +56,7 @@ class Source:
         predict: the path that training saw: the answers that every artifact must give.
         graph: what it is to look like -> serialised FP32 ONNX.
         data: the data set that it was trained on, for parity on real images.
+        network: float (N, C, H, W) -> logits, in evaluation mode; None where PyTorch has none.
     """
 
     model: Model
@@ -67,6 +68,7 @@ class Source:
     data: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    network: nn.Module | None = None
 
 
 def open_source(name: str, options: Options) -> Source:
@@ -107,7 +109,7 @@ def _from_run(folder: str, options: Options) -> Source:
         )
     network = load_network(folder, run)
     spec = msgspec.structs.replace(run.input, invert=run.input.invert or options.invert)
-    return _torch_source(
+    return torch_source(
         network,
         spec,
         run.labels,
@@ -151,7 +153,7 @@ def _from_zoo(name: str, options: Options) -> Source:
                 "shorter_side": round(min(size) / CENTRE),
                 "interpolation": "bilinear-antialias",
             }
-    return _torch_source(
+    return torch_source(
         network,
         make_input(options, size, row.channels, mean, std, **more),
         labels,
@@ -192,7 +194,7 @@ def _from_torchvision(name: str, options: Options) -> Source:
         shorter_side=shorter,
         interpolation=f"{preset.interpolation.value}-antialias",
     )
-    return _torch_source(
+    return torch_source(
         network,
         spec,
         labels,
@@ -286,7 +288,7 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(count))
 
 
-def _torch_source(
+def torch_source(
     network: nn.Module,
     spec: Input,
     labels: tuple[str, ...],
@@ -297,6 +299,7 @@ def _torch_source(
     depth: int | None = None,
     **more: Any,
 ) -> Source:
+    """A network of PyTorch, float (N, C, H, W) -> logits, as a source."""
     network = network.eval()
     size = (spec.height, spec.width)
     model = Model(
@@ -314,5 +317,6 @@ def _torch_source(
         weights=weights,
         predict=in_pytorch(network, spec),
         graph=lambda options: to_onnx(network, spec, labels, options),
+        network=network,
         **more,
     )
