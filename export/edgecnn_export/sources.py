@@ -136,7 +136,7 @@ def _from_zoo(name: str, options: Options) -> Source:
     labels = options.labels or _numbered(row.classes)
     torch.manual_seed(options.seed)
     network = build(name, num_classes=len(labels), width=options.width)
-    random_statistics(network)
+    random_statistics(network, (row.channels, *size))
     mean, std = ((0.5,), (0.5,)) if row.channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
     called, more = "random", {}
     if options.weights:
@@ -175,7 +175,6 @@ def _from_torchvision(name: str, options: Options) -> Source:
     torch.manual_seed(options.seed)
     if options.random or options.weights:
         network = models.get_model(name, weights=None, num_classes=len(labels))
-        random_statistics(network)
         called = "random"
     else:
         network, called = _download(name, weights), f"pretrained {weights}"
@@ -185,6 +184,8 @@ def _from_torchvision(name: str, options: Options) -> Source:
     preset = weights.transforms()
     size = options.resolution or (preset.crop_size[0], preset.crop_size[0])
     shorter = round(min(size) * preset.resize_size[0] / preset.crop_size[0])
+    if called == "random":
+        random_statistics(network, (3, *size))
     spec = make_input(
         options,
         size,
