@@ -59,7 +59,8 @@ def random_statistics(network: nn.Module, shape: tuple[int, int, int]) -> None:
         norm.train()
         norm.momentum = 1.0  # the statistics of this one batch
     with torch.no_grad():
-        network(torch.randn(4, *shape))
+        # Small images are few pixels by the end, and an average needs some.
+        network(torch.randn(min(32, max(4, 2**16 // (shape[1] * shape[2]))), *shape))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             assert norm.running_mean is not None
