@@ -19,16 +19,21 @@ Frame = NDArray[np.uint8]
 Predict = Callable[[list[Frame]], NDArray[np.float32]]  # frames -> (N, classes) probabilities
 
 BATCH = 64
+PIXELS = 2**18  # at once: the system takes larger tensors back after each layer, for half the time
 
 
 def in_pytorch(network: nn.Module, spec: Input) -> Predict:
     """The training path: preprocess, normalise, network, softmax."""
     network = network.eval()
+    at_once = max(1, PIXELS // (spec.height * spec.width))
 
     def predict(frames: list[Frame]) -> NDArray[np.float32]:
         images = torch.from_numpy(np.stack([preprocess(frame, spec) for frame in frames]))
         with torch.inference_mode():
-            out: NDArray[np.float32] = network(to_tensor(images, spec)).softmax(1).numpy()
+            rows = [
+                network(to_tensor(part, spec)).softmax(1) for part in torch.split(images, at_once)
+            ]
+        out: NDArray[np.float32] = torch.cat(rows).numpy()
         return out
 
     return predict

@@ -13,6 +13,8 @@ from edgecnn_runtime.bundle import Bundle, add_artifact
 from edgecnn_runtime.errors import BackendError, BundleError
 from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
+BF16_FROM = 80  # compute capability
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -46,13 +48,14 @@ def compile_bundle(
 
     Raises:
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
-            takes frames of any size.
+            takes frames of any size, or a target has not got a precision.
     """
     if isinstance(bundle.manifest, ImageManifest):
         raise BackendError(
             f"{bundle.path} takes frames of any size, and an engine needs a size; it runs on ONNX"
             " Runtime as it is"
         )
+    _check_precisions(bundle, targets)
     done = []
     for graph in bundle.manifest.onnx:
         path = bundle.file(graph)
@@ -82,6 +85,16 @@ def compile_bundle(
             bundle = add_artifact(bundle, artifact, engine)
             done.append(Compiled(wanted, target, graph.precision, len(engine), round(seconds, 3)))
     return done
+
+
+def _check_precisions(bundle: Bundle, targets: list[str]) -> None:
+    without = [target for target in targets if int(target.removeprefix("sm")) < BF16_FROM]
+    for graph in bundle.manifest.onnx:
+        if graph.precision == "bf16" and without:
+            raise BackendError(
+                f"{graph.file} needs a GPU that computes in BF16, sm{BF16_FROM} or later, got"
+                f" {', '.join(without)}; leave that target out, or export the bundle without bf16"
+            )
 
 
 def _name(graph: OnnxArtifact, compiler: Compiler, target: str) -> str:
