@@ -43,7 +43,7 @@ def parity(
     precision: str = "fp32",
 ) -> Agreement:
     """Compare an ONNX file, run by ONNX Runtime on the CPU, with the training path's answers."""
-    backend = open_ort(graph, "onnxruntime")
+    backend = open_ort(graph, "onnxruntime", precision=precision)
     try:
         return compare(reference, answers_of(backend, spec, frames), precision)
     finally:
@@ -120,7 +120,7 @@ def verify(
 def _run(
     bundle: Bundle, spec: Input, artifact: OnnxArtifact, frames: Sequence[Frame], backend: str
 ) -> Answers:
-    engine = open_ort(bundle.file(artifact), backend)
+    engine = open_ort(bundle.file(artifact), backend, precision=artifact.precision)
     try:
         return answers_of(engine, spec, frames)
     finally:

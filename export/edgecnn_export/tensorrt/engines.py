@@ -13,6 +13,8 @@ from edgecnn_runtime.bundle import Bundle, add_artifact
 from edgecnn_runtime.errors import BackendError, BundleError
 from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
+FOR_CPUS = "int8-cpu"
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -46,15 +48,21 @@ def compile_bundle(
 
     Raises:
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
-            takes frames of any size.
+            takes frames of any size, or has no graph but one for CPUs.
     """
     if isinstance(bundle.manifest, ImageManifest):
         raise BackendError(
             f"{bundle.path} takes frames of any size, and an engine needs a size; it runs on ONNX"
             " Runtime as it is"
         )
+    graphs = [graph for graph in bundle.manifest.onnx if graph.precision != FOR_CPUS]
+    if not graphs:
+        raise BackendError(
+            f"{bundle.path} has only {FOR_CPUS}, whose zero points TensorRT refuses; export it with"
+            " --precision int8"
+        )
     done = []
-    for graph in bundle.manifest.onnx:
+    for graph in graphs:
         path = bundle.file(graph)
         for target in targets:
             wanted = _name(graph, compiler, target)
