@@ -33,7 +33,8 @@ class Int8Options:
         max_drop: percentage points of top-1 that may be lost on held-out images; None for 0.5 where
             their labels are known, and no limit elsewhere.
         qat_epochs: of fine-tuning with quantisation in the loop, where more is lost; 0 for none.
-        sensitivity: find out what each layer costs, whether or not the limit is kept.
+        sensitivity: find out what each layer costs, in the first precision of eight bits, whether
+            or not the limit is kept.
     """
 
     calibration: str = AUTO
@@ -147,7 +148,8 @@ class Int8:
         if self._loses(best) and self.tune:
             best = min(best, self._tuned(precision), key=self._cost)
         costs: list[LayerCost] = []
-        if self.options.sensitivity or self._loses(best):
+        asked = self.options.sensitivity and precision == self.precisions[0]
+        if asked or self._loses(best):
             costs = self._layer_costs(best, precision)
         if self._loses(best):
             best = self._keep_layers(best, precision, costs)
