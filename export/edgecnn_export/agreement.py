@@ -17,7 +17,8 @@ class Limits(NamedTuple):
     """What a precision may change.
 
     Attributes:
-        share: of a frame's largest probability, that any of its probabilities may be off by.
+        share: of a frame's largest probability, that any of its probabilities may be off by;
+            infinite where only decisions count.
         top1: share of the frames on which both must decide alike.
         tie: classes whose probabilities differ by less than this share count as equal.
     """
@@ -30,10 +31,13 @@ class Limits(NamedTuple):
 # A share of the largest: an untrained network of 1,000 classes answers with 0.001 everywhere.
 # fmt: off
 LIMITS = {
-    #                share top1   tie
-    "fp32":   Limits(1e-4, 1.0,   1e-4),
-    "fp16":   Limits(0.05, 0.99,  0.01),
-    "bf16":   Limits(0.5,  0.95,  0.1),
+    #                    share top1   tie
+    "fp32":       Limits(1e-4, 1.0,   1e-4),
+    "fp16":       Limits(0.05, 0.99,  0.01),
+    "bf16":       Limits(0.5,  0.95,  0.1),
+    # What INT8 may cost is points of top-1, where labels are known; this refuses what is broken.
+    "int8":       Limits(np.inf, 0.9, 0.2),
+    "int8-cpu":   Limits(np.inf, 0.9, 0.2),
 }
 # fmt: on
 ONE_LEVEL = LIMITS["fp16"]  # a graph's own preprocessing may be off by one level of a pixel
@@ -62,10 +66,11 @@ class Agreement:
         return self.max_share <= self.limits.share and self.top1_agreement >= self.limits.top1
 
     def __str__(self) -> str:
+        limit = f" (limit {self.limits.share:.0e})" if np.isfinite(self.limits.share) else ""
         return (
-            f"they differ by {self.max_abs:.2e}, {self.max_share:.2e} of the answer (limit"
-            f" {self.limits.share:.0e}), top-1 agreement {self.top1_agreement:.4f} (limit"
-            f" {self.limits.top1:g}) on {self.frames} frames"
+            f"they differ by {self.max_abs:.2e}, {self.max_share:.2e} of the answer{limit}, top-1"
+            f" agreement {self.top1_agreement:.4f} (limit {self.limits.top1:g}) on {self.frames}"
+            " frames"
         )
 
 
@@ -103,6 +108,19 @@ def compare(
         len(reference),
         limits,
     )
+
+
+def divergence(reference: Answers, answers: Answers) -> float:
+    """Mean Kullback-Leibler divergence of probabilities from a reference's, in nats.
+
+    Args:
+        reference, answers: (N, classes) each; the result is infinite where one is not a number.
+    """
+    if not np.isfinite(answers).all():
+        return float("inf")
+    least = np.finfo(np.float32).tiny
+    p, q = (np.maximum(a.astype(np.float64), least) for a in (reference, answers))
+    return float((p * np.log(p / q)).sum(1).mean())
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def parity(
     precision: str = "fp32",
 ) -> Agreement:
     """Compare an ONNX file, run by ONNX Runtime on the CPU, with the training path's answers."""
-    backend = open_ort(graph, "onnxruntime")
+    backend = open_ort(graph, "onnxruntime", precision=precision)
     try:
         answers = answers_of(backend, spec, frames)
         return compare(reference, answers, precision, takes_frames=spec.frame is not None)
@@ -141,7 +141,7 @@ def _run_first(bundle: Bundle, spec: Input, frames: Sequence[Frame], backend: st
 def _run(
     bundle: Bundle, spec: Input, artifact: OnnxArtifact, frames: Sequence[Frame], backend: str
 ) -> Answers:
-    engine = open_ort(bundle.file(artifact), backend)
+    engine = open_ort(bundle.file(artifact), backend, precision=artifact.precision)
     try:
         return answers_of(engine, spec, frames)
     finally:

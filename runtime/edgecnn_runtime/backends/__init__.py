@@ -63,5 +63,6 @@ def open_backend(
         raise unknown_name("backend", name, BACKENDS)
     from edgecnn_runtime.backends.ort import open_ort
 
-    path = bundle.file(bundle.onnx(precision))
-    return open_ort(path, name, threads=threads, spin=spin)
+    graph = bundle.onnx(precision)
+    path = bundle.file(graph)
+    return open_ort(path, name, precision=graph.precision, threads=threads, spin=spin)
