@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
+from edgecnn_export.graph_file import write_graph
 from edgecnn_export.precisions import convert, spread
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import DEFAULT, GraphOptions
@@ -45,7 +46,12 @@ class ParityFigures:
 
 @dataclass(frozen=True)
 class Exported:
-    """One graph of the bundle; `kept` names nodes that stay in FP32 all the same."""
+    """One graph of the bundle.
+
+    Attributes:
+        bytes: with its weights, where these lie in a file beside it.
+        kept: nodes that stay in FP32 all the same.
+    """
 
     file: str
     precision: str
@@ -92,19 +98,23 @@ def export(
         for precision in precisions:
             file = staging / f"model.{precision}.onnx"
             made = convert(precision, graph, source.spec, everything)
-            file.write_bytes(made.graph)
+            weights = write_graph(made.graph, file)
             agreement = parity(file, source.spec, everything, reference, precision)
             if not agreement.holds:
                 raise CheckFailedError(
                     f"the {precision} graph does not give the model's answers: {agreement}; {out}"
                     " was not written"
                 )
-            artifact = OnnxArtifact(**file_entry(file), precision=precision, kept=made.kept)
+            artifact = OnnxArtifact(
+                **file_entry(file),
+                precision=precision,
+                kept=made.kept,
+                data=File(**file_entry(weights)) if weights else None,
+            )
             figures = ParityFigures(agreement.max_abs, agreement.top1_agreement, agreement.frames)
             artifacts.append(artifact)
-            exported.append(
-                Exported(artifact.file, precision, artifact.bytes, figures, artifact.kept)
-            )
+            size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
+            exported.append(Exported(artifact.file, precision, size, figures, artifact.kept))
         golden_file = staging / "golden.npz"
         golden_file.write_bytes(_golden(source, frames, crops).to_bytes())
         manifest = Manifest(

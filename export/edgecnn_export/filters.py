@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -17,6 +18,7 @@ from edgecnn.data import colour_crops
 from edgecnn.filters import NamedFilter, named_filter
 from edgecnn_export.agreement import PictureAgreement, compare_pictures
 from edgecnn_export.export import COLOUR_CROPS, file_entry, made_with
+from edgecnn_export.graph_file import write_graph
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.to_onnx import OPSET, check_opset, seal, trace
 from edgecnn_export.verify import batch_of, pictures_of
@@ -61,7 +63,9 @@ def picture_of(row: NamedFilter) -> Picture:
     return Picture(channels=_channels(row), color=row.color, scale=scale, offset=offset)
 
 
-def filter_to_onnx(module: nn.Module, spec: FrameInput, picture: Picture, opset: int) -> bytes:
+def filter_to_onnx(
+    module: nn.Module, spec: FrameInput, picture: Picture, opset: int
+) -> onnx.ModelProto:
     """Export a filter: `frames` uint8 (batch, H, W, C) of any size -> `pictures` uint8.
 
     Raises:
@@ -136,7 +140,7 @@ def export_filter(
     frames = colour_crops(crops)
     with staged_folder(out, marker="manifest.json") as staging:
         graph, golden = staging / "model.fp32.onnx", staging / "golden.npz"
-        graph.write_bytes(filter_to_onnx(module, spec, picture, opset))
+        write_graph(filter_to_onnx(module, spec, picture, opset), graph)
         small = tuple(f[: 150 + i, : 200 - i] for i, f in enumerate(frames[:GOLDEN]))
         pictures = tuple(in_pytorch(module, spec, picture, small))
         golden.write_bytes(GoldenPictures(small, pictures).to_bytes())

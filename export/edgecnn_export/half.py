@@ -9,7 +9,9 @@ import ml_dtypes
 import numpy as np
 import onnx
 from onnxscript import ir
+from onnxscript.ir.passes import common
 
+from edgecnn_export.graph_file import check, convert_opset
 from edgecnn_export.names import rename
 from edgecnn_export.simplify import add_constant, remove_unused
 
@@ -31,42 +33,41 @@ BEFORE_THE_NETWORK = ("Cast", "Transpose", "Mul", "Add", "Sub")
 FULL_INPUTS = {"Resize": (1, 2)}  # of operators whose other inputs may be half
 
 
-def to_half(graph: bytes, precision: Half = "fp16", keep: Collection[str] = ()) -> bytes:
+def to_half(
+    graph: onnx.ModelProto, precision: Half = "fp16", keep: Collection[str] = ()
+) -> onnx.ModelProto:
     """Convert a graph; frames, normalisation, softmax and outputs stay as they are.
 
     Args:
-        graph: serialised FP32 graph of `to_onnx`.
+        graph: FP32 graph of `to_onnx`.
         keep: names of nodes that stay in FP32, since their values do not fit.
 
     Returns:
-        The serialised graph: a cast stands where a value changes between FP32 and half.
+        Another graph: a cast stands where a value changes between FP32 and half.
     """
-    proto = onnx.load_from_string(graph)
     if precision == "bf16":
-        proto = onnx.version_converter.convert_version(proto, BF16_OPSET)
-    model = ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
+        graph = convert_opset(graph, BF16_OPSET)
+    model = ir.from_proto(graph)
+    common.ShapeInferencePass()(model)
     _Conversion(model.graph, precision).run(set(keep))
-    proto = ir.to_proto(model)
-    onnx.checker.check_model(proto, full_check=True)
-    data: bytes = proto.SerializeToString()
-    return data
+    check(model)
+    return ir.to_proto(model)
 
 
-def too_large(graph: bytes, ranges: Mapping[str, float]) -> tuple[str, ...]:
+def too_large(graph: onnx.ModelProto, ranges: Mapping[str, float]) -> tuple[str, ...]:
     """Nodes that FP16 would overflow: they give, take or hold a value that it does not reach.
 
     Args:
-        graph: serialised FP32 graph.
+        graph: FP32 graph.
         ranges: largest |value| seen, by the name of the value.
 
     Returns:
         Names of nodes, in the order in which they run.
     """
-    proto = onnx.load_from_string(graph)
-    ranges = {**ranges, **_constant_ranges(proto.graph)}
+    ranges = {**ranges, **_constant_ranges(graph.graph)}
     return tuple(
         node.name
-        for node in proto.graph.node
+        for node in graph.graph.node
         if any(ranges.get(name, 0) > LARGEST / MARGIN for name in (*node.input, *node.output))
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from edgecnn_export.half import to_half, too_large
@@ -28,7 +29,7 @@ class Made:
         kept: nodes that stay in FP32, since their values do not fit into the precision.
     """
 
-    graph: bytes
+    graph: onnx.ModelProto
     kept: tuple[str, ...] = ()
 
 
@@ -47,7 +48,7 @@ def parse_precisions(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def convert(precision: str, graph: bytes, spec: Input, frames: Sequence[Frame]) -> Made:
+def convert(precision: str, graph: onnx.ModelProto, spec: Input, frames: Sequence[Frame]) -> Made:
     """Convert an FP32 graph of `to_onnx`.
 
     Args:

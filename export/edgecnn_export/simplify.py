@@ -18,7 +18,7 @@ BATCH_NORM = [
 ]
 
 
-def simplify(proto: onnx.ModelProto, *, rename: bool = True) -> onnx.ModelProto:
+def simplify(proto: onnx.ModelProto, *, rename: bool = True) -> ir.Model:
     """Fold constants and batch norm, remove dead nodes, scale weights in place of pixels.
 
     Args:
@@ -31,7 +31,7 @@ def simplify(proto: onnx.ModelProto, *, rename: bool = True) -> onnx.ModelProto:
     _scale_weights(model.graph)
     if rename:
         name_after_modules(model.graph)
-    return ir.to_proto(model)
+    return model
 
 
 def _shapes_too(node: ir.Node) -> bool | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import onnx
 import torch
 from torch import nn
 
@@ -54,7 +55,7 @@ class Source:
     Attributes:
         weights: as the manifest says it: `trained`, `pretrained NAME`, `random`.
         predict: the path that training saw: the answers that every artifact must give.
-        graph: what it is to look like -> serialised FP32 ONNX.
+        graph: what it is to look like -> the graph in FP32.
         data: the data set that it was trained on, for parity on real images.
         network: float (N, C, H, W) -> logits, in evaluation mode; None where PyTorch has none.
     """
@@ -64,7 +65,7 @@ class Source:
     labels: tuple[str, ...]
     weights: str
     predict: Predict
-    graph: Callable[[GraphOptions], bytes]
+    graph: Callable[[GraphOptions], onnx.ModelProto]
     data: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)

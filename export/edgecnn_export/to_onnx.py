@@ -12,8 +12,10 @@ from pathlib import Path
 import msgspec
 import onnx
 import torch
+from onnxscript import ir
 from torch import nn
 
+from edgecnn_export.graph_file import check
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.simplify import simplify
 from edgecnn_runtime.errors import InputError
@@ -86,7 +88,7 @@ def to_onnx(
     spec: Input,
     labels: tuple[str, ...],
     options: GraphOptions = DEFAULT,
-) -> bytes:
+) -> onnx.ModelProto:
     """Export a classifier.
 
     PyTorch's TorchScript exporter is used: a tenth of the other's time, and it writes the opset
@@ -97,7 +99,7 @@ def to_onnx(
         options: outputs and opset.
 
     Returns:
-        The serialised graph: `frames` uint8 (batch, H, W, C) -> `probabilities` (batch, classes).
+        The graph: `frames` uint8 (batch, H, W, C) -> `probabilities` (batch, classes).
 
     Raises:
         InputError: PyTorch cannot export the network.
@@ -147,7 +149,7 @@ def trace(
 
 def finish(
     model: onnx.ModelProto, spec: Input, labels: tuple[str, ...], *, rename: bool = True
-) -> bytes:
+) -> onnx.ModelProto:
     """Simplify and check the graph, and put labels and preprocessing into its metadata.
 
     The metadata is for C++ users and viewers; the runtime reads the manifest.
@@ -162,13 +164,13 @@ def finish(
     return seal(model, entries, rename=rename)
 
 
-def seal(model: onnx.ModelProto, entries: dict[str, str], *, rename: bool = True) -> bytes:
+def seal(
+    proto: onnx.ModelProto, entries: dict[str, str], *, rename: bool = True
+) -> onnx.ModelProto:
     """Simplify and check the graph, and set its metadata to these entries and no others."""
-    model = simplify(model, rename=rename)
-    del model.metadata_props[:]
+    model = simplify(proto, rename=rename)
+    model.metadata_props.clear()
+    model.metadata_props.update(entries)
     model.producer_name = "edgecnn"
-    for key, value in entries.items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString()
-    return data
+    check(model)
+    return ir.to_proto(model)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
+from edgecnn_export.graph_file import convert_opset
 from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
 from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
 from edgecnn_runtime.errors import InputError
@@ -50,7 +51,9 @@ class ForeignOnnx:
 
         return predict
 
-    def wrapped(self, spec: Input, labels: tuple[str, ...], options: GraphOptions) -> bytes:
+    def wrapped(
+        self, spec: Input, labels: tuple[str, ...], options: GraphOptions
+    ) -> onnx.ModelProto:
         """The same graph from uint8 (batch, H, W, C) to probabilities (batch, classes).
 
         The batch is free where the graph can be freed, and otherwise as fixed as it was.
@@ -69,12 +72,12 @@ class ForeignOnnx:
 
     def _wrapped(
         self, spec: Input, labels: tuple[str, ...], options: GraphOptions, *, batch: str | int
-    ) -> bytes:
+    ) -> onnx.ModelProto:
         model = onnx.ModelProto()
         model.CopyFrom(self.proto)
         own = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         if own < 13:  # Softmax changed its meaning with 13
-            model = onnx.version_converter.convert_version(model, options.opset)
+            model = convert_opset(model, options.opset)
         graph = model.graph
         inside, answer = graph.input[0].name, graph.output[0].name
         if batch != 1:
@@ -112,7 +115,7 @@ def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:
         raise InputError(f"no file {path}; expected an ONNX graph")
     try:
         proto = onnx.load(path)
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(path)  # a proto of more than 2 GB it would refuse
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "cut short"
         raise InputError(f"{path} is not a readable ONNX graph: {reason}") from error

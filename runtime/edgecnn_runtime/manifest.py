@@ -133,11 +133,13 @@ class OnnxArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="onnx"
     """An ONNX graph: uint8 NHWC frames in, probabilities or uint8 NHWC pictures out.
 
     Attributes:
+        data: its weights, in a file beside it, where they are too large for the graph itself.
         kept: nodes that are computed in FP32 in spite of the precision.
     """
 
     precision: str
     kept: tuple[str, ...] = ()
+    data: File | None = None
 
 
 class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="engine"):

@@ -169,7 +169,7 @@ def test_a_graph_that_disagrees_is_not_written(
 ) -> None:
     right = filter_to_onnx
 
-    def with_other_colours(module: torch.nn.Module, *rest: object) -> bytes:
+    def with_other_colours(module: torch.nn.Module, *rest: object) -> onnx.ModelProto:
         class Swapped(torch.nn.Module):
             def forward(self, x: torch.Tensor) -> torch.Tensor:
                 return module(x).flip(1)

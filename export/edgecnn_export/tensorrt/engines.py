@@ -50,7 +50,7 @@ def compile_bundle(
     """
     done = []
     for graph in compilable(bundle):
-        data = bundle.file(graph).read_bytes()
+        path = bundle.file(graph)
         for target in targets:
             wanted = _name(graph, compiler, target)
             existing = None if force else _valid(bundle, compiler, graph, target, options)
@@ -61,7 +61,7 @@ def compile_bundle(
                 continue
             tell(f"compiling {graph.file} for {target} with {compiler.name} {compiler.version} ...")
             started = time.perf_counter()
-            engine = build_engine(compiler, data, target, options)
+            engine = build_engine(compiler, path, target, options)
             seconds = time.perf_counter() - started
             artifact = EngineArtifact(
                 file=wanted,
