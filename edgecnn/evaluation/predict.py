@@ -19,15 +19,19 @@ Frame = NDArray[np.uint8]
 Predict = Callable[[list[Frame]], NDArray[np.float32]]  # frames -> (N, classes) probabilities
 
 BATCH = 16  # frames; each of them is ten images to an ensemble of ten crops
+PIXELS = 2**18  # at once: the system takes larger tensors back after each layer, for half the time
 
 
 def in_pytorch(network: nn.Module, spec: Input) -> Predict:
     """The training path: preprocess, normalise, network, softmax."""
     network = network.eval()
+    at_once = max(1, PIXELS // (spec.height * spec.width))
 
     def predict(frames: list[Frame]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            out: NDArray[np.float32] = network(prepared(frames, spec)).softmax(1).numpy()
+            parts = torch.split(prepared(frames, spec), at_once)
+            rows = [network(part).softmax(1) for part in parts]
+        out: NDArray[np.float32] = torch.cat(rows).numpy()
         return out
 
     return predict

@@ -33,8 +33,10 @@ LIMITS = {
     #                share top1   tie
     "fp32":   Limits(1e-4, 1.0,   1e-4),
     "fp16":   Limits(0.05, 0.99,  0.01),
+    "bf16":   Limits(0.5,  0.95,  0.1),
 }
 # fmt: on
+ONE_LEVEL = LIMITS["fp16"]  # a graph's own preprocessing may be off by one level of a pixel
 EQUAL = 0.999  # share of a picture's values, FP32 against FP32
 
 
@@ -67,13 +69,28 @@ class Agreement:
         )
 
 
-def compare(reference: Answers, answers: Answers, precision: str = "fp32") -> Agreement:
+def limits_of(precision: str, *, takes_frames: bool = False) -> Limits:
+    """What a precision may change, and where the graph preprocesses frames, a level of 255 too."""
+    limits = LIMITS.get(precision, LIMITS["fp32"])  # a stranger's bundle may name anything
+    if not takes_frames:
+        return limits
+    return Limits(
+        max(limits.share, ONE_LEVEL.share),
+        min(limits.top1, ONE_LEVEL.top1),
+        max(limits.tie, ONE_LEVEL.tie),
+    )
+
+
+def compare(
+    reference: Answers, answers: Answers, precision: str = "fp32", *, takes_frames: bool = False
+) -> Agreement:
     """Compare two sets of probabilities, (N, classes) each.
 
     Args:
         precision: of `answers`; the reference is FP32.
+        takes_frames: whether `answers` are of a graph that preprocesses frames itself.
     """
-    limits = LIMITS.get(precision, LIMITS["fp32"])  # a stranger's bundle may name anything
+    limits = limits_of(precision, takes_frames=takes_frames)
     if reference.shape != answers.shape or not np.isfinite(answers).all():
         return Agreement(float("inf"), float("inf"), 0.0, len(reference), limits)
     apart, largest = np.abs(reference - answers).max(1), reference.max(1)

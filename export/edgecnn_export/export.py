@@ -10,22 +10,26 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
+from edgecnn_export.agreement import Answers
+from edgecnn_export.frame_graph import levels_apart, takes_frames
 from edgecnn_export.graph_file import write_graph
+from edgecnn_export.parity import prove
 from edgecnn_export.precisions import convert, spread
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import DEFAULT, GraphOptions
-from edgecnn_export.verify import parity
 from edgecnn_runtime import __version__
 from edgecnn_runtime.bundle import Golden, staged_folder, write_manifest
 from edgecnn_runtime.bundle.read import sha256
+from edgecnn_runtime.camera.image import resize_frame
 from edgecnn_runtime.errors import CheckFailedError, InputError
-from edgecnn_runtime.manifest import File, Manifest, OnnxArtifact
+from edgecnn_runtime.manifest import File, Input, Manifest, OnnxArtifact
 from edgecnn_runtime.preprocess import preprocess
 
 Frame = NDArray[np.uint8]
@@ -33,6 +37,8 @@ Frame = NDArray[np.uint8]
 REAL_IMAGES = 256  # of the validation split
 COLOUR_CROPS = 64
 GOLDEN_REAL, GOLDEN_COLOUR = 6, 10
+GOLDEN_BYTES = 2**24  # of camera frames: fewer of them where they are large
+CAMERA_FRAMES = 64  # on which a graph that takes frames as they are is tried
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,15 @@ class Exported:
     bytes: int
     parity: ParityFigures
     kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What graphs are tried on: frames, the first `real` of them of the data, and the answers."""
+
+    frames: list[Frame]
+    real: int
+    answers: Answers
 
 
 @dataclass(frozen=True)
@@ -88,18 +103,23 @@ def export(
         CheckFailedError: a graph does not give the training path's answers; nothing is written.
         InputError: `out` holds something else, `data` cannot be read.
     """
-    frames = _real_frames(source, data)
-    crops = colour_crops(COLOUR_CROPS)
-    everything = [*frames, *crops]
-    reference = predict_all(source.predict, everything)
+    shown = _shown(source, _real_frames(source, data), colour_crops(COLOUR_CROPS))
     graph = source.graph(options)
+    spec, camera = source.spec, None
+    if options.frame is not None:
+        spec = msgspec.structs.replace(spec, frame=options.frame)
+        camera = _camera(source, spec, shown)
     artifacts, exported = [], []
     with staged_folder(out, marker="manifest.json") as staging:
         for precision in precisions:
             file = staging / f"model.{precision}.onnx"
-            made = convert(precision, graph, source.spec, everything)
+            made = convert(precision, graph, source.spec, shown.frames)
             weights = write_graph(made.graph, file)
-            agreement = parity(file, source.spec, everything, reference, precision)
+            agreement = prove(made.graph, file, source.spec, shown.frames, shown.answers, precision)
+            if camera and agreement.holds:
+                whole = takes_frames(made.graph, spec)
+                weights = write_graph(whole, file)
+                agreement = prove(whole, file, spec, camera.frames, camera.answers, precision)
             if not agreement.holds:
                 raise CheckFailedError(
                     f"the {precision} graph does not give the model's answers: {agreement}; {out}"
@@ -116,10 +136,10 @@ def export(
             size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
             exported.append(Exported(artifact.file, precision, size, figures, artifact.kept))
         golden_file = staging / "golden.npz"
-        golden_file.write_bytes(_golden(source, frames, crops).to_bytes())
+        golden_file.write_bytes(_golden(source.spec, camera or shown).to_bytes())
         manifest = Manifest(
             model=source.model,
-            input=source.spec,
+            input=spec,
             labels=source.labels,
             weights=source.weights,
             artifacts=tuple(artifacts),
@@ -152,11 +172,39 @@ def _real_frames(source: Source, data: str | None) -> list[Frame]:
     return list(some_frames(loaded.val, REAL_IMAGES))
 
 
-def _golden(source: Source, frames: list[Frame], crops: list[Frame]) -> Golden:
-    chosen = spread(frames, GOLDEN_REAL)
-    chosen += crops[: GOLDEN_REAL + GOLDEN_COLOUR - len(chosen)]
-    inputs = np.stack([preprocess(frame, source.spec) for frame in chosen])
-    return Golden(tuple(chosen), inputs, predict_all(source.predict, chosen))
+def _shown(source: Source, real: list[Frame], colour: list[Frame]) -> _Shown:
+    frames = [*real, *colour]
+    return _Shown(frames, len(real), predict_all(source.predict, frames))
+
+
+def _camera(source: Source, spec: Input, shown: _Shown) -> _Shown:
+    """Frames as a camera of that size gives them, on which its preprocessing is proved first.
+
+    Raises:
+        CheckFailedError: the graph's preprocessing is off by more than a level.
+    """
+    assert spec.frame is not None
+    real, colour = shown.frames[: shown.real], shown.frames[shown.real :]
+    few = spread(real, CAMERA_FRAMES // 2)
+    few, count = [*few, *spread(colour, CAMERA_FRAMES - len(few))], len(few)
+    frames = [resize_frame(frame, *spec.frame) for frame in few]
+    apart = levels_apart(spec, frames)
+    if apart > 1:
+        raise CheckFailedError(
+            f"preprocessing in the graph differs from the workstation's by {apart} of 255 levels,"
+            " expected at most 1; export without --frame"
+        )
+    return _shown(source, frames[:count], frames[count:])
+
+
+def _golden(spec: Input, shown: _Shown) -> Golden:
+    room = max(2, min(GOLDEN_REAL + GOLDEN_COLOUR, GOLDEN_BYTES // shown.frames[-1].nbytes))
+    count = len(shown.frames)
+    chosen = spread(range(shown.real), room * GOLDEN_REAL // (GOLDEN_REAL + GOLDEN_COLOUR))
+    chosen += range(shown.real, min(count, shown.real + room - len(chosen)))
+    frames = tuple(shown.frames[i] for i in chosen)
+    inputs = np.stack([preprocess(frame, spec) for frame in frames])
+    return Golden(frames, inputs, shown.answers[chosen])
 
 
 def _provenance(

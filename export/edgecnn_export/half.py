@@ -22,7 +22,9 @@ MARGIN = 2  # an image that nobody has seen may excite a unit more than those th
 FULL = ir.DataType.FLOAT
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 NUMPY = {"fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+TYPES = {"fp16": "tensor(float16)", "bf16": "tensor(bfloat16)"}
 BF16_OPSET = 22  # the first whose convolutions take it
+NOT_IN_BF16 = ("ConvTranspose", "LpPool", "Mish")  # in TensorRT, though ONNX has them
 # A sum of exponentials in half precision gains nothing at the end of a network. What stands
 # between the frames and the network counts in grey levels, and is fused into one kernel anyway.
 IN_FULL = (
@@ -45,13 +47,50 @@ def to_half(
     Returns:
         Another graph: a cast stands where a value changes between FP32 and half.
     """
+    keep = {*keep, *undefined(graph, precision)}
     if precision == "bf16":
         graph = convert_opset(graph, BF16_OPSET)
     model = ir.from_proto(graph)
+    if precision == "bf16":
+        _part_hard_swish(model.graph)
     common.ShapeInferencePass()(model)
-    _Conversion(model.graph, precision).run(set(keep))
+    _Conversion(model.graph, precision).run(keep)
     check(model)
     return ir.to_proto(model)
+
+
+def undefined(graph: onnx.ModelProto, precision: Half) -> tuple[str, ...]:
+    """Nodes whose operator ONNX or TensorRT does not have in a precision, in their order."""
+    opset = next(o.version for o in graph.opset_import if o.domain in ("", "ai.onnx"))
+    if precision == "bf16":
+        opset = BF16_OPSET
+    return tuple(node.name for node in graph.graph.node if not _exists(node, opset, precision))
+
+
+def _exists(node: onnx.NodeProto, opset: int, precision: Half) -> bool:
+    if node.op_type in IN_FULL:  # which no precision changes
+        return True
+    if precision == "bf16" and node.op_type in NOT_IN_BF16:
+        return False
+    try:
+        inputs = onnx.defs.get_schema(node.op_type, opset, node.domain).inputs
+    except onnx.defs.SchemaError:  # an operator of somebody's own
+        return False
+    floats = [types for types in (i.types for i in inputs) if "tensor(float)" in types]
+    return all(TYPES[precision] in types for types in floats[:1])
+
+
+def _part_hard_swish(graph: ir.Graph) -> None:
+    """hardswish(x) -> x · hardsigmoid(x), which TensorRT takes in BF16 too."""
+    for node in list(graph):
+        if node.op_type == "HardSwish":
+            (x,), (out,), name = node.inputs, node.outputs, node.name
+            gate = ir.node("HardSigmoid", [x], {"alpha": 1 / 6}, name=f"{name}/HardSigmoid")
+            gate.outputs[0].name = f"{out.name}/HardSigmoid"
+            product = ir.node("Mul", [x, gate.outputs[0]], name=name)
+            ir.convenience.replace_nodes_and_values(
+                graph, node, [node], [gate, product], [out], product.outputs
+            )
 
 
 def too_large(graph: onnx.ModelProto, ranges: Mapping[str, float]) -> tuple[str, ...]:

@@ -41,6 +41,17 @@ def name_after_modules(graph: ir.Graph, root: str = "network") -> None:
     _name_constants(graph)
 
 
+def complete_names(graph: ir.Graph) -> None:
+    """Name each node that has no name, or another's, after its first output."""
+    taken: set[str] = set()
+    for node in graph:
+        name = node.name if node.name and node.name not in taken else node.outputs[0].name
+        while not name or name in taken:
+            name = f"{name or node.op_type}_"
+        taken.add(name)
+        node.name = name
+
+
 def _readable(name: str, root: str) -> str:
     steps = OUTPUT.sub("", name).strip("/").split("/")
     short: list[str] = []

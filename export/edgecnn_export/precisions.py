@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgecnn_export.half import to_half, too_large
+from edgecnn_export.half import to_half, too_large, undefined
 from edgecnn_export.sessions import value_ranges
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input
 from edgecnn_runtime.preprocess import preprocess
 
 Frame = NDArray[np.uint8]
+T = TypeVar("T")
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "bf16")
 RANGE_IMAGES, RANGE_BATCH = 64, 4
 
 
@@ -26,7 +28,7 @@ class Made:
     """A graph in a precision.
 
     Attributes:
-        kept: nodes that stay in FP32, since their values do not fit into the precision.
+        kept: nodes that stay in FP32, since the precision has not their values or operators.
     """
 
     graph: onnx.ModelProto
@@ -56,13 +58,16 @@ def convert(precision: str, graph: onnx.ModelProto, spec: Input, frames: Sequenc
     """
     if precision == "fp32":
         return Made(graph)
+    if precision == "bf16":  # it reaches as far as FP32
+        return Made(to_half(graph, "bf16"), undefined(graph, "bf16"))
     inputs = [preprocess(frame, spec) for frame in spread(frames, RANGE_IMAGES)]
     batches = (np.stack(inputs[i : i + RANGE_BATCH]) for i in range(0, len(inputs), RANGE_BATCH))
-    kept = too_large(graph, value_ranges(graph, batches))
+    unfit = {*too_large(graph, value_ranges(graph, batches)), *undefined(graph, "fp16")}
+    kept = tuple(node.name for node in graph.graph.node if node.name in unfit)
     return Made(to_half(graph, keep=kept), kept)
 
 
-def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """So many frames, evenly from all of them."""
-    chosen = min(count, len(frames))
-    return [frames[i * len(frames) // chosen] for i in range(chosen)]
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """So many items, evenly from all of them."""
+    chosen = min(count, len(items))
+    return [items[i * len(items) // chosen] for i in range(chosen)]

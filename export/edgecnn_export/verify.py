@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +19,20 @@ from edgecnn_export.agreement import (
 from edgecnn_runtime.backends import BACKENDS
 from edgecnn_runtime.backends.ort import OrtBackend, open_ort
 from edgecnn_runtime.bundle import Bundle, read_golden, read_golden_pictures
-from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.camera.image import resize_frame
+from edgecnn_runtime.errors import InputError, NoKernelError, unknown_name
 from edgecnn_runtime.image_filter import ImageFilter
 from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, Input, OnnxArtifact
-from edgecnn_runtime.preprocess import preprocess
+from edgecnn_runtime.preprocess import graph_input, preprocess
 
 BATCH = 16
 
 
 def answers_of(backend: OrtBackend, spec: Input, frames: Sequence[Frame]) -> Answers:
-    """Run a graph on raw frames, through the device's preprocessing."""
+    """Run a graph on raw frames, through the device's preprocessing or its own."""
     rows = []
     for start in range(0, len(frames), BATCH):
-        batch = [preprocess(frame, spec) for frame in frames[start : start + BATCH]]
+        batch = [graph_input(frame, spec) for frame in frames[start : start + BATCH]]
         rows.append(backend.infer(np.stack(batch)))
     return np.concatenate(rows)
 
@@ -45,7 +47,8 @@ def parity(
     """Compare an ONNX file, run by ONNX Runtime on the CPU, with the training path's answers."""
     backend = open_ort(graph, "onnxruntime")
     try:
-        return compare(reference, answers_of(backend, spec, frames), precision)
+        answers = answers_of(backend, spec, frames)
+        return compare(reference, answers, precision, takes_frames=spec.frame is not None)
     finally:
         backend.close()
 
@@ -75,7 +78,8 @@ def verify(
     """Run every artifact of a bundle that runs here, and compare its answers.
 
     Args:
-        frames: raw BGR frames; each artifact is compared with the bundle's first graph. Without
+        frames: raw BGR frames; each artifact is compared with the bundle's first graph that runs
+            here. Stretched to the camera's size where the graphs take frames as they are. Without
             them the bundle's golden frames are used, with the answers that they carry.
 
     Raises:
@@ -95,15 +99,23 @@ def verify(
     else:
         if not frames:
             raise InputError("no frames to verify with")
-        reference = _run(bundle, spec, bundle.onnx(), frames, backend)
+        if spec.frame:
+            frames = [resize_frame(frame, *spec.frame) for frame in frames]
+        reference = _run_first(bundle, spec, frames, backend)
     verdicts = []
     for artifact in bundle.manifest.artifacts:
         if isinstance(artifact, EngineArtifact):
             needs = f"not run: needs {artifact.target}, {artifact.compiler} {artifact.version}"
             verdicts.append(Verdict(artifact.file, artifact.precision, needs))
             continue
-        answers = _run(bundle, spec, artifact, frames, backend)
-        agreement = compare(reference, answers, artifact.precision)
+        try:
+            answers = _run(bundle, spec, artifact, frames, backend)
+        except NoKernelError as error:
+            verdicts.append(Verdict(artifact.file, artifact.precision, f"not run: {error.reason}"))
+            continue
+        agreement = compare(
+            reference, answers, artifact.precision, takes_frames=spec.frame is not None
+        )
         verdicts.append(
             Verdict(
                 artifact.file,
@@ -115,6 +127,15 @@ def verify(
             )
         )
     return verdicts
+
+
+def _run_first(bundle: Bundle, spec: Input, frames: Sequence[Frame], backend: str) -> Answers:
+    """The answers of the first graph that runs here."""
+    *others, last = bundle.manifest.onnx
+    for artifact in others:
+        with suppress(NoKernelError):
+            return _run(bundle, spec, artifact, frames, backend)
+    return _run(bundle, spec, last, frames, backend)
 
 
 def _run(

@@ -103,7 +103,7 @@ class ForeignOnnx:
         answers: list[str | int | None] = [batch, self.classes]
         for name in options.outputs:
             graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, answers))
-        return finish(model, spec, labels, rename=False)
+        return finish(model, spec, labels, options, rename=False)
 
 
 def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:

@@ -7,7 +7,7 @@ cannot differ. What it does is described by `manifest.Input` and by nothing else
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,11 +97,7 @@ def preprocess(frame: Frame, spec: Input) -> Frame:
     """
     frame = as_bgr(frame)
     plan = _plan(spec, frame.shape[0], frame.shape[1])
-    image = _resize(frame, plan, spec.interpolation)
-    if spec.color == "rgb":
-        image = _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    elif spec.color == "gray":
-        image = _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[:, :, None]
+    image = _colour(_resize(frame, plan, spec.interpolation), spec.color)
     if spec.invert:
         image = 255 - image
     if plan.place is not None:
@@ -115,6 +111,75 @@ def preprocess(frame: Frame, spec: Input) -> Frame:
     return np.ascontiguousarray(image)
 
 
+def graph_input(frame: Frame, spec: Input) -> Frame:
+    """What a graph takes of a camera frame: the preprocessed frame, or the frame itself.
+
+    Returns:
+        uint8, of the shape `spec.takes`.
+
+    Raises:
+        InputError: `frame` is not a frame, or not of the size that the graph was made for.
+    """
+    if spec.frame is None:
+        return preprocess(frame, spec)
+    frame = as_bgr(frame)
+    if frame.shape[:2] != spec.frame:
+        (height, width), (got_h, got_w) = spec.frame, frame.shape[:2]
+        raise InputError(
+            f"a frame of {got_h}x{got_w}; this graph takes {height}x{width} (height x width) as it"
+            " is: set the camera to that, or export without --frame for frames of any size"
+        )
+    return frame
+
+
+class Matrices(NamedTuple):
+    """What `preprocess` does to frames of one size, for a graph that is to do it itself.
+
+    Each channel becomes rows · channel · columnsᵀ, and each pixel mix · pixel.
+
+    Attributes:
+        rows: float32 (height of the cut, H).
+        columns: float32 (width of the cut, W).
+        mix: float32 (C, 3), of the channels B, G and R.
+        rounds: whether the filter rounds to grey levels between columns and rows.
+        place: top and left of the picture, where a border is around it.
+    """
+
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    mix: NDArray[np.float32]
+    rounds: bool
+    place: tuple[int, int] | None
+
+
+def as_matrices(spec: Input, height: int, width: int) -> Matrices:
+    """Read off the matrices from what `preprocess` makes of frames with one lit row or column."""
+    plan, interpolation = _plan(spec, height, width), spec.interpolation
+    (top, left, cut_h, cut_w), (resized_h, resized_w) = plan.cut, plan.resized
+    averaged = interpolation == "area+linear"
+    factor = max(1, min(height // resized_h, width // resized_w)) if averaged else 1
+    mix = _colour(np.eye(3, dtype=np.float32)[None], spec.color)[0].T
+    return Matrices(
+        _lit_lines(height, resized_h, top, cut_h, factor, interpolation),
+        _lit_lines(width, resized_w, left, cut_w, factor, interpolation),
+        np.ascontiguousarray(mix),
+        not averaged,
+        plan.place,
+    )
+
+
+def _lit_lines(
+    length: int, resized: int, start: int, cut: int, factor: int, interpolation: str
+) -> NDArray[np.float32]:
+    """Where each of `length` lines goes: float32 (cut, length).
+
+    The picture has one lit line a column, in columns so wide that averaging makes pixels of them.
+    """
+    lit = np.repeat(np.eye(length, dtype=np.float32), factor, axis=1)
+    plan = _Plan((resized, length), (start, 0, cut, length), None)
+    return np.asarray(_resize(lit, plan, interpolation), np.float32)
+
+
 def preprocess_frame(frame: Frame, spec: FrameInput) -> Frame:
     """Turn a camera frame into what a filter takes: another colour, the same size.
 
@@ -124,15 +189,19 @@ def preprocess_frame(frame: Frame, spec: FrameInput) -> Frame:
     Raises:
         InputError: `frame` is not a frame.
     """
-    frame = as_bgr(frame)
-    if spec.color == "rgb":
-        frame = _uint8(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    elif spec.color == "gray":
-        frame = _uint8(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))[:, :, None]
-    return np.ascontiguousarray(frame)
+    return np.ascontiguousarray(_colour(as_bgr(frame), spec.color))
 
 
-def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
+def _colour(image: Any, color: str) -> Any:
+    """(H, W, 3) BGR -> (H, W, C)."""
+    if color == "rgb":
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if color == "gray":
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[:, :, None]
+    return image
+
+
+def _resize(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any]:
     """Scale to `plan.resized` and cut: (H, W, 3) -> (cut height, cut width, 3)."""
     top, left, height, width = plan.cut
     if frame.shape[:2] == plan.resized:
@@ -153,7 +222,7 @@ def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
     return small[top : top + height, left : left + width]
 
 
-def _decimate(frame: Frame, factor: int) -> Frame:
+def _decimate(frame: NDArray[Any], factor: int) -> NDArray[Any]:
     """Average whole blocks of pixels, so that the linear filter that follows does not alias."""
     if factor < 2:
         return frame
@@ -163,7 +232,7 @@ def _decimate(frame: Frame, factor: int) -> Frame:
     return _uint8(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
-def _resize_antialias(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
+def _resize_antialias(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any]:
     """Pillow's filters, which torchvision's and timm's weights were trained with.
 
     Only the cut is computed, from a box of fractional pixels.

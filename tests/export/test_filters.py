@@ -117,7 +117,7 @@ def test_a_graph_keeps_each_boundary_extent_and_stride_at_any_size(bank: str) ->
     module = nn.Sequential(BANKS[bank])
     picture = Picture(channels=1, color="gray", scale=20, offset=128)
     spec = FrameInput(channels=1, color="gray")
-    session = InferenceSession(filter_to_onnx(module, spec, picture, OPSET))
+    session = InferenceSession(filter_to_onnx(module, spec, picture, OPSET).SerializeToString())
     sizes = SIZES[:2] if "valid" in bank else SIZES
     frames = [colour_crops(1)[0][:h, :w] for h, w in sizes]
     expected = in_pytorch(module, spec, picture, frames)
@@ -136,7 +136,7 @@ def test_a_graph_of_a_wavelet_restores_images_of_any_size(
 
     picture = Picture(channels=3, color="bgr", scale=255, offset=0)
     spec = FrameInput(channels=3, color="bgr")
-    session = InferenceSession(filter_to_onnx(Twice(), spec, picture, OPSET))
+    session = InferenceSession(filter_to_onnx(Twice(), spec, picture, OPSET).SerializeToString())
     for h, w in SIZES:
         frame = colour_crops(1)[0][None, :h, :w]
         np.testing.assert_array_equal(session.run(None, {"frames": frame})[0], frame)

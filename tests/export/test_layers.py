@@ -85,7 +85,7 @@ LAYERS: dict[str, nn.Module] = {
 def export(layer: nn.Module) -> onnx.ModelProto:
     """As `edgecnn export` writes a network, constants folded."""
     axes = {"frames": {0: "batch"}, "y": {0: "batch"}}
-    return onnx.load_from_string(seal(trace(layer, torch.randn(2, *SHAPE), ["y"], axes, 17), {}))
+    return seal(trace(layer, torch.randn(2, *SHAPE), ["y"], axes, 17), {})
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -126,7 +126,7 @@ def test_a_network_of_ones_own_exports_from_frames_to_probabilities(tmp_path: Pa
     ours.he_init(network)
     data = load_data("mnist5k")
     spec = input_for(data, 32, 32, 1)
-    (tmp_path / "own.onnx").write_bytes(to_onnx(network, spec, data.labels))
+    onnx.save(to_onnx(network, spec, data.labels), tmp_path / "own.onnx")
     digits = list(some_frames(data.val, 30))
     backend = open_ort(tmp_path / "own.onnx", "onnxruntime")
     answers = answers_of(backend, spec, digits)

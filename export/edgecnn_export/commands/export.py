@@ -34,7 +34,7 @@ def command(
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Input size; the model's by default.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="A list of fp32 and fp16.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="A list of fp32, fp16 and bf16.")] = "fp32",
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Images for the parity; the run's own.")
     ] = None,
@@ -53,6 +53,14 @@ def command(
     logits: Annotated[
         bool, typer.Option("--logits", help="A second output, before the softmax.")
     ] = False,
+    top_k: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Two more outputs: the K best probabilities and classes."),
+    ] = None,
+    frame: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Take camera frames of this size as they are: 480x640."),
+    ] = None,
     random: Annotated[
         bool, typer.Option("--random", help="Untrained weights, to measure speed.")
     ] = False,
@@ -75,7 +83,12 @@ def command(
     from edgecnn_export.sources import Options
     from edgecnn_export.to_onnx import GraphOptions
 
-    graph = GraphOptions(opset=opset, logits=logits)
+    graph = GraphOptions(
+        opset=opset,
+        logits=logits,
+        top_k=top_k,
+        frame=parse_resolution(frame) if frame else None,
+    )
     precisions = parse_precisions(precision)
     people = console(json)
     if len(models) == 1 and models[0].startswith("filter:"):
@@ -92,6 +105,8 @@ def command(
             "--resize": resize,
             "--weights": weights,
             "--logits": logits,
+            "--top-k": top_k is not None,
+            "--frame": frame,
             "--precision": precisions != ("fp32",),
             "--crops": crops != "center",
         }
@@ -124,6 +139,11 @@ def command(
         )
     if "warning" in source.provenance:
         people.print(f"WARNING: {source.provenance['warning']}", markup=False)
+    if graph.frame:
+        height, across = graph.frame
+        people.print(
+            f"takes BGR frames of {height}x{across} (height x width) as the camera gives them"
+        )
     for artifact in exported.artifacts:
         agreement = artifact.parity
         people.print(
@@ -132,7 +152,10 @@ def command(
             f" agreement {agreement.top1_agreement:.4f}"
         )
         if artifact.kept:
-            people.print(f"  in FP32, since their values do not fit: {', '.join(artifact.kept)}")
+            people.print(
+                f"  in FP32, whose values or operators {artifact.precision} has not:"
+                f" {', '.join(artifact.kept)}"
+            )
     write_result(exported, json)
 
 

@@ -13,6 +13,8 @@ from edgecnn_runtime.bundle import Bundle, add_artifact
 from edgecnn_runtime.errors import BackendError, BundleError
 from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
+BF16_FROM = 80  # compute capability
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -46,8 +48,9 @@ def compile_bundle(
 
     Raises:
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
-            takes frames of any size.
+            takes frames of any size, or a target has not got a precision.
     """
+    _check_precisions(bundle, targets)
     done = []
     for graph in compilable(bundle):
         path = bundle.file(graph)
@@ -91,6 +94,16 @@ def compilable(bundle: Bundle) -> tuple[OnnxArtifact, ...]:
             " ONNX Runtime, as it is"
         )
     return bundle.manifest.onnx
+
+
+def _check_precisions(bundle: Bundle, targets: list[str]) -> None:
+    without = [target for target in targets if int(target.removeprefix("sm")) < BF16_FROM]
+    for graph in bundle.manifest.onnx:
+        if graph.precision == "bf16" and without:
+            raise BackendError(
+                f"{graph.file} needs a GPU that computes in BF16, sm{BF16_FROM} or later, got"
+                f" {', '.join(without)}; leave that target out, or export the bundle without bf16"
+            )
 
 
 def _name(graph: OnnxArtifact, compiler: Compiler, target: str) -> str:

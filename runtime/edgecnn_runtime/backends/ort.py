@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn_runtime.errors import BackendError, BundleError, MissingPackageError
+from edgecnn_runtime.errors import (
+    BackendError,
+    BundleError,
+    MissingPackageError,
+    NoKernelError,
+)
 from edgecnn_runtime.installed import conflicts
 from edgecnn_runtime.latency.device import cores
 
 try:
     import onnxruntime as ort
+    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 except ImportError as error:
     raise MissingPackageError(
         f"ONNX Runtime does not load ({error}); install it: pip install 'edgecnn[cpu]'"
@@ -22,6 +29,7 @@ except ImportError as error:
 
 log = logging.getLogger("edgecnn")
 
+_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _PROVIDERS = {
     "onnxruntime": "CPUExecutionProvider",
     "onnxruntime-cuda": "CUDAExecutionProvider",
@@ -73,6 +81,7 @@ def open_ort(
 
     Raises:
         BackendError: the provider is not in this build, or does not start on this machine.
+        NoKernelError: it has no kernel for a node of the graph, as the CPU for BF16.
         BundleError: the file is not a graph that ONNX Runtime can load.
     """
     conflict = conflicts().get("onnxruntime")
@@ -106,6 +115,13 @@ def _open(path: Path, name: str, threads: int | None, spin: bool) -> OrtBackend:
         ort.preload_dlls()  # the CUDA libraries that came as wheels
     try:
         session = ort.InferenceSession(str(path), options, providers=[provider])
+    except NoKernel as error:
+        reason = f"{provider} of ONNX Runtime {ort.__version__}: {_first_line(error)}"
+        raise NoKernelError(
+            f"{path} does not run here: {reason}; take another graph with --precision, or an"
+            " engine ('edgecnn compile')",
+            reason,
+        ) from error
     except Exception as error:
         raise BundleError(f"{path} cannot be loaded: {_first_line(error)}") from error
     if session.get_providers()[0] != provider:
@@ -117,4 +133,6 @@ def _open(path: Path, name: str, threads: int | None, spin: bool) -> OrtBackend:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """Without the code that ONNX Runtime puts before it."""
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return _CODE.sub("", line)
