@@ -13,9 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from edgecnn.evaluation.predict import Predict
 from edgecnn_export.graph_file import convert_opset
 from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
+from edgecnn_export.sources import Options, Source, make_input, numbered
 from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
 from edgecnn_runtime.errors import InputError
-from edgecnn_runtime.manifest import Input
+from edgecnn_runtime.manifest import Input, Model
 from edgecnn_runtime.preprocess import preprocess
 
 
@@ -195,3 +196,23 @@ def _probabilities(rows: NDArray[np.float32], is_logits: bool) -> NDArray[np.flo
     e = np.exp(rows - rows.max(1, keepdims=True))
     out: NDArray[np.float32] = e / e.sum(1, keepdims=True)
     return out
+
+
+def open_onnx_source(path: Path, options: Options) -> Source:
+    """Somebody else's graph: float NCHW in, logits or probabilities out."""
+    foreign = open_onnx(path, options.resolution)
+    size = (foreign.height, foreign.width)
+    mean, std = (0.0,) * foreign.channels, (1.0,) * foreign.channels
+    spec = make_input(options, size, foreign.channels, mean, std)
+    labels = options.labels or numbered(foreign.classes)
+    if len(labels) != foreign.classes:
+        raise InputError(f"{len(labels)} labels for {path}, which answers with {foreign.classes}")
+    return Source(
+        model=Model(name=path.stem, resolution=size, parameters=foreign.parameters),
+        spec=spec,
+        labels=labels,
+        weights=f"pretrained {path.name}",
+        predict=foreign.predictor(spec),
+        graph=lambda options: foreign.wrapped(spec, labels, options),
+        provenance={"onnx": str(path)},
+    )
