@@ -46,7 +46,7 @@ def open_torchvision(name: str, options: Options) -> Source:
     mean, std = options.mean or tuple(preset.mean), options.std or tuple(preset.std)
     if getattr(network, "transform_input", False):
         mean, std = _inside(mean, std)
-        network.transform_input = False
+        network.transform_input = False  # type: ignore[assignment]
     size = options.resolution or (preset.crop_size[0], preset.crop_size[0])
     spec = make_input(
         options,
