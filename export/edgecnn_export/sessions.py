@@ -77,6 +77,30 @@ def value_ranges(graph: bytes, batches: Iterable[NDArray[np.uint8]]) -> dict[str
     return found
 
 
+class ValueSession:
+    """A graph of ours with every float value between its nodes in reach.
+
+    Attributes:
+        names: of these values, those of half precision among them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        proto = onnx.load(path)  # with its external data
+        self.graph = proto.graph
+        try:
+            self._session = _session(with_all_outputs(proto.SerializeToString()), optimise=False)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"{path} cannot be run by ONNX Runtime: {reason}") from error
+        self.names = {out.name for out in self._session.get_outputs() if "float" in out.type}
+
+    def run(self, names: Iterable[str], frames: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The values of these names for frames as the graph takes them, uint8 (N, H, W, C)."""
+        chosen = list(names)
+        arrays = self._session.run(chosen, {INPUT: frames})
+        return dict(zip(chosen, arrays, strict=True))
+
+
 def with_all_outputs(graph: bytes) -> bytes:
     """The same graph with every value between its nodes as an output too."""
     proto = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph))
