@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, get_args
 
@@ -33,13 +33,14 @@ def other_preprocessing(spec: Input, frames: Sequence[Frame], inputs: Frame) -> 
     if found[0].shape != inputs.shape[1:]:
         mine, theirs = ("x".join(map(str, shape)) for shape in (found[0].shape, inputs.shape[1:]))
         return f"frames become {mine} here and became {theirs} on the workstation"
-    apart = [_apart(mine, theirs) for mine, theirs in zip(found, inputs, strict=True)]
+    pairs = list(zip(found, inputs, strict=True))
+    apart = [_apart(mine, theirs) for mine, theirs in pairs]
     worst = int(np.argmax(apart))
     if apart[worst] <= LEVELS:
         return ""
     why = (
         _one_setting(spec, frames, inputs)
-        or _moved(found, inputs)
+        or _moved(pair for pair, levels in zip(pairs, apart, strict=True) if levels > LEVELS)
         or "the manifest was altered, or install the OpenCV and Pillow that edgecnn asks for"
     )
     return f"frame {worst} by {apart[worst]} of 255 levels, expected at most {LEVELS}; {why}"
@@ -75,16 +76,20 @@ def _other_settings(spec: Input) -> Iterator[tuple[str, Any]]:
             yield from (("crop", side) for side in fit)
 
 
-def _moved(found: Sequence[Frame], inputs: Frame) -> str:
-    """Whether all are the same pictures, moved by a pixel."""
-    mine, (height, width) = np.stack(found), inputs.shape[1:3]
-    middle = inputs[:, 1:-1, 1:-1]
-    for down, right in product(range(3), repeat=2):
-        part = mine[:, down : height - 2 + down, right : width - 2 + right]
-        if _apart(part, middle) <= LEVELS:
-            rows, columns = 1 - down, 1 - right
-            return f"they are the same pictures, cut {rows:+d} rows and {columns:+d} columns off"
+def _moved(pairs: Iterable[tuple[Frame, Frame]]) -> str:
+    """Whether each pair is the same picture, moved by a pixel."""
+    if all(_is_moved(mine, theirs) for mine, theirs in pairs):
+        return "they are the same pictures, cut a pixel off"
     return ""
+
+
+def _is_moved(mine: Frame, theirs: Frame) -> bool:
+    height, width = theirs.shape[:2]
+    middle = theirs[1:-1, 1:-1]
+    return any(
+        _apart(mine[down : height - 2 + down, right : width - 2 + right], middle) <= LEVELS
+        for down, right in product(range(3), repeat=2)
+    )
 
 
 def other_metadata(manifest: Manifest, metadata: Mapping[str, str]) -> str:

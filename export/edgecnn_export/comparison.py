@@ -65,6 +65,7 @@ class Comparison:
             reason,
             _figures(golden),
             _figures(data),
+            engine.name,
         )
 
     def _with_first(self, outputs: Outputs, precision: str) -> Agreement:

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edgecnn_export.agreement import compare
+from edgecnn_export.rounding import rounded
 from edgecnn_runtime.errors import InputError
 
 INPUT = "frames"
@@ -80,19 +81,22 @@ def value_ranges(graph: bytes, batches: Iterable[NDArray[np.uint8]]) -> dict[str
 class ValueSession:
     """A graph of ours with every float value between its nodes in reach.
 
+    Half precision is rounded as on a GPU, and given in FP32.
+
     Attributes:
-        names: of these values, those of half precision among them.
+        names: of these values.
     """
 
     def __init__(self, path: Path) -> None:
         proto = onnx.load(path)  # with its external data
         self.graph = proto.graph
+        graph = with_all_outputs((rounded(proto) or proto).SerializeToString())
         try:
-            self._session = _session(with_all_outputs(proto.SerializeToString()), optimise=False)
+            self._session = _session(graph, optimise=False)
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{path} cannot be run by ONNX Runtime: {reason}") from error
-        self.names = {out.name for out in self._session.get_outputs() if "float" in out.type}
+        self.names = [o.name for o in self._session.get_outputs() if o.type == "tensor(float)"]
 
     def run(self, names: Iterable[str], frames: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """The values of these names for frames as the graph takes them, uint8 (N, H, W, C)."""

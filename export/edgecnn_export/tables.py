@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgecnn_export.layers import Layer
 
 GOLDEN = "golden.npz"
+HALF = ("fp16", "bf16")
 
 
 def verdict_table(report: Report, data: str | None) -> Table:
@@ -30,6 +31,17 @@ def verdict_table(report: Report, data: str | None) -> Table:
         for index, row in enumerate(cells):
             table.add_row("" if index else v.file, *row, "" if index else status)
     return table
+
+
+def notes(report: Report) -> list[str]:
+    """What the figures do not tell of themselves."""
+    said = []
+    ran = [v for v in report.artifacts if v.ran]
+    if any(v.backend.endswith("rounded to half") for v in ran):
+        said.append("half precision was rounded after each layer, as on a GPU")
+    if any(v.precision in HALF and v.backend == "onnxruntime" for v in ran):
+        said.append("half precision was computed in FP32 on this CPU: verify it where its GPU is")
+    return said
 
 
 def _table(*left: str, right: Sequence[str]) -> Table:

@@ -39,7 +39,8 @@ class Verdict:
         status: `agrees`, `differs`, or `not run: needs ...`.
         reason: why it differs, as closely as can be told.
         golden: against the workstation's answers to the golden frames.
-        data: against the first artifact's answers to DATA; the first itself has none to be held to.
+        data: against the first artifact's answers to DATA, the first one's against themselves.
+        backend: what ran it.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Verdict:
     reason: str = ""
     golden: Figures | None = None
     data: Figures | None = None
+    backend: str = ""
 
     @property
     def ran(self) -> bool:
@@ -59,7 +61,7 @@ class Verdict:
         figures = asdict(self.data or self.golden or Figures())
         beside = {"golden": asdict(self.golden)} if self.data and self.golden else {}
         named = {"file": self.file, "precision": self.precision, "status": self.status}
-        return {**named, "reason": self.reason, **figures, **beside}
+        return {**named, "reason": self.reason, "backend": self.backend, **figures, **beside}
 
 
 @dataclass(frozen=True)
@@ -78,4 +80,8 @@ class Report:
         """What is wrong, the cause before what follows from it; empty where all agree."""
         what = "preprocessing differs from the workstation's"
         found = [f"{what}: {self.preprocessing}"] if self.preprocessing else []
-        return found + [f"{v.file}: {v.reason}" for v in self.artifacts if v.status == DIFFERS]
+        files: dict[str, list[str]] = {}
+        for verdict in self.artifacts:
+            if verdict.status == DIFFERS:
+                files.setdefault(verdict.reason, []).append(verdict.file)
+        return found + [f"{', '.join(names)}: {reason}" for reason, names in files.items()]

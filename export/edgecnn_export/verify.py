@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,12 @@ from edgecnn_export.causes import other_preprocessing
 from edgecnn_export.comparison import Comparison
 from edgecnn_export.outputs import inputs_of, outputs_of
 from edgecnn_export.pictures import verify_pictures
-from edgecnn_export.verdict import Report, Verdict
+from edgecnn_export.verdict import DIFFERS, Report, Verdict
 from edgecnn_runtime import backends
 from edgecnn_runtime.backends import BACKENDS, Backend
-from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.bundle import Bundle, read_golden
 from edgecnn_runtime.errors import BackendError, InputError, unknown_name
-from edgecnn_runtime.manifest import Artifact, ImageManifest, Input
+from edgecnn_runtime.manifest import Artifact, EngineArtifact, ImageManifest, Input, OnnxArtifact
 
 Open = Callable[[Bundle, Artifact, str], Backend]
 
@@ -30,17 +29,39 @@ def parity(
     reference: Answers,
     precision: str = "fp32",
 ) -> Agreement:
-    """Compare an ONNX file, run by ONNX Runtime on the CPU, with the training path's answers."""
-    with closing(open_ort(graph, "onnxruntime")) as backend:
+    """Compare an ONNX file with the training path's answers.
+
+    ONNX Runtime runs it on the CPU, half precision rounded as on a GPU.
+    """
+    from edgecnn_export.rounding import open_rounded
+
+    with closing(open_rounded(graph)) as backend:
         outputs = outputs_of(backend, inputs_of(frames, spec))
     return compare(reference, outputs.probabilities, precision)
+
+
+def open_artifact(bundle: Bundle, artifact: Artifact, name: str) -> Backend:
+    """Open any artifact as the runtime does; half precision is rounded as on a GPU.
+
+    That needs onnx. Without, as on a device, a graph answers as it does there.
+
+    Raises:
+        BackendError: it cannot run here; the message tells what it needs.
+        BundleError: the file is missing or altered.
+    """
+    if isinstance(artifact, OnnxArtifact) and name == "onnxruntime":
+        with suppress(ModuleNotFoundError):
+            from edgecnn_export.rounding import open_rounded
+
+            return open_rounded(bundle.file(artifact))
+    return backends.open_artifact(bundle, artifact, name)
 
 
 def verify(
     bundle: Bundle,
     frames: Sequence[Frame] | None = None,
     backend: str = "onnxruntime",
-    open_artifact: Open = backends.open_artifact,
+    opener: Open = open_artifact,
 ) -> Report:
     """Run every artifact of a bundle that runs here, and compare its answers.
 
@@ -50,7 +71,7 @@ def verify(
     Args:
         frames: raw BGR frames, beside the golden ones.
         backend: what runs the ONNX graphs.
-        open_artifact: opens any artifact, or raises a BackendError that tells what it needs.
+        opener: opens any artifact, or raises a BackendError that tells what it needs.
 
     Raises:
         BackendError: nothing of the bundle runs here.
@@ -66,8 +87,11 @@ def verify(
     inputs = None if frames is None else inputs_of(frames, manifest.input)
     comparison, verdicts = Comparison(golden), []
     for artifact in manifest.artifacts:
+        if stale := _stale(bundle, artifact):
+            verdicts.append(stale)
+            continue
         try:
-            engine = open_artifact(bundle, artifact, backend)
+            engine = opener(bundle, artifact, backend)
         except BackendError as error:
             verdicts.append(Verdict(artifact.file, artifact.precision, f"not run: {error}"))
             continue
@@ -80,12 +104,21 @@ def verify(
     return Report(verdicts, other_preprocessing(manifest.input, golden.frames, golden.inputs))
 
 
+def _stale(bundle: Bundle, artifact: Artifact) -> Verdict | None:
+    """An engine of another graph than the bundle has: that can be told without running it."""
+    graphs = {graph.sha256 for graph in bundle.manifest.onnx}
+    if not isinstance(artifact, EngineArtifact) or not graphs or artifact.onnx_sha256 in graphs:
+        return None
+    reason = "it was compiled from another graph than the bundle has; compile it again"
+    return Verdict(artifact.file, artifact.precision, DIFFERS, reason)
+
+
 def verify_against(
     bundle: Bundle,
     other: Bundle,
     frames: Sequence[Frame] | None = None,
     backend: str = "onnxruntime",
-    open_artifact: Open = backends.open_artifact,
+    opener: Open = open_artifact,
 ) -> Report:
     """Compare the first artifacts of two bundles of one network, each with its own preprocessing.
 
@@ -109,7 +142,7 @@ def verify_against(
         each.check()
         manifest = each.classifier()
         artifact = manifest.artifacts[0]
-        with closing(open_artifact(each, artifact, backend)) as engine:
+        with closing(opener(each, artifact, backend)) as engine:
             inputs = inputs_of(frames, manifest.input)
             verdict = comparison.verdict(manifest, artifact, engine, inputs)
         verdicts.append(replace(verdict, file=str(each.path / artifact.file)))

@@ -44,7 +44,7 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Check every file of a bundle, and that all artifacts that run here give the same answers."""
-    from edgecnn_export.tables import GOLDEN, verdict_table
+    from edgecnn_export.tables import GOLDEN, notes, verdict_table
     from edgecnn_export.verify import verify, verify_against
     from edgecnn_runtime.bundle import open_bundle
 
@@ -59,6 +59,10 @@ def command(
     for verdict in report.artifacts:
         if not verdict.ran:
             people.print(f"{verdict.file}\n  {verdict.status}")
+    for note in notes(report):
+        people.print(note)
+    if not other and opened.manifest.golden is None:
+        people.print("without golden frames nothing tells whether the first artifact is right")
     result: dict[str, Any] = {
         "bundle": bundle,
         "data": data or GOLDEN,
