@@ -22,6 +22,19 @@ def copy(trained_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained_bundle, tmp_path / "copy.bundle"))
 
 
+@pytest.fixture(scope="session")
+def half_bundle(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FP16 before FP32, both with logits. No test changes it."""
+    from edgecnn_export.export import export
+    from edgecnn_export.sources import Options, open_source
+    from edgecnn_export.to_onnx import GraphOptions
+
+    out = tmp_path_factory.mktemp("bundles") / "half.bundle"
+    source, options = open_source(str(trained_run), Options()), GraphOptions(logits=True)
+    export(source, out, options=options, precisions=("fp16", "fp32"))
+    return out
+
+
 @pytest.fixture
 def rewrite() -> Rewrite:
     """Alter a bundle, and mend its hashes so that nothing but the content tells.

@@ -21,10 +21,7 @@ from rich.console import Console
 
 from edgecnn.data import colour_crops
 from edgecnn_export.agreement import compare
-from edgecnn_export.export import export
-from edgecnn_export.sources import Options, open_source
 from edgecnn_export.tables import verdict_table
-from edgecnn_export.to_onnx import GraphOptions
 from edgecnn_export.verify import open_artifact, verify
 from edgecnn_runtime.backends import Backend, cuda
 from edgecnn_runtime.backends.ort import open_ort
@@ -34,15 +31,6 @@ from edgecnn_runtime.manifest import Artifact, EngineArtifact
 
 OneLine = Callable[..., str]
 Rewrite = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def half_bundle(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """FP16 before FP32, both with logits. No test changes it."""
-    out = tmp_path_factory.mktemp("bundles") / "half.bundle"
-    source, options = open_source(str(trained_run), Options()), GraphOptions(logits=True)
-    export(source, out, options=options, precisions=("fp16", "fp32"))
-    return out
 
 
 @pytest.mark.parametrize("data", [(), ("terrain",)])

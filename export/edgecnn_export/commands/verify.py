@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecnn_runtime.console import JsonOption, console, write_result
-from edgecnn_runtime.errors import CheckFailedError, MissingPackageError
+from edgecnn_runtime.errors import CheckFailedError, InputError, MissingPackageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,8 @@ def command(
     from edgecnn_export.verify import verify, verify_against
     from edgecnn_runtime.bundle import open_bundle
 
+    if precision and not layers:
+        raise InputError("--precision goes with --layers: all precisions are verified")
     opened, other = open_bundle(bundle), open_bundle(against) if against else None
     frames = _frames(opened, data) if data else None
     if other:
