@@ -94,10 +94,9 @@ def test_a_graph_after_the_quantiser_is_compared_by_the_same_names(
     at = list(model.graph.node).index(last) + 1
     behind, constants = f"{name}_DequantizeLinear_Output", ["scale", "zero"]
     quantise = helper.make_node("QuantizeLinear", ["pooled", *constants], ["q"])
+    dequantise = helper.make_node("DequantizeLinear", ["q", *constants], [behind])
     model.graph.node.insert(at, quantise)
-    model.graph.node.insert(
-        at + 1, helper.make_node("DequantizeLinear", ["q", *constants], [behind])
-    )
+    model.graph.node.insert(at + 1, dequantise)
     for node in list(model.graph.node)[at + 2 :]:
         node.input[:] = [behind if i == name else i for i in node.input]
     onnx.save(model, tmp_path / "q.onnx")
