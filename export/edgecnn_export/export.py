@@ -20,7 +20,7 @@ from edgecnn.evaluation.predict import predict_all
 from edgecnn_export.agreement import Answers
 from edgecnn_export.frame_graph import levels_apart, takes_frames
 from edgecnn_export.graph_file import write_graph
-from edgecnn_export.parity import prove
+from edgecnn_export.parity import parity
 from edgecnn_export.precisions import convert, spread
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import DEFAULT, GraphOptions
@@ -115,11 +115,11 @@ def export(
             file = staging / f"model.{precision}.onnx"
             made = convert(precision, graph, source.spec, shown.frames)
             weights = write_graph(made.graph, file)
-            agreement = prove(made.graph, file, source.spec, shown.frames, shown.answers, precision)
+            agreement = parity(file, source.spec, shown.frames, shown.answers, precision)
             if camera and agreement.holds:
                 whole = takes_frames(made.graph, spec)
                 weights = write_graph(whole, file)
-                agreement = prove(whole, file, spec, camera.frames, camera.answers, precision)
+                agreement = parity(file, spec, camera.frames, camera.answers, precision)
             if not agreement.holds:
                 raise CheckFailedError(
                     f"the {precision} graph does not give the model's answers: {agreement}; {out}"
