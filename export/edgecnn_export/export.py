@@ -24,7 +24,7 @@ from edgecnn_export.graph_file import write_graph
 from edgecnn_export.int8 import DEFAULT as DEFAULT_INT8
 from edgecnn_export.int8 import Int8, Int8Options
 from edgecnn_export.material import held_out, material
-from edgecnn_export.parity import prove
+from edgecnn_export.parity import parity
 from edgecnn_export.precisions import INT8, Calibration, LayerCost, convert, spread
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import DEFAULT, GraphOptions
@@ -147,11 +147,11 @@ def export(
                 made = convert(precision, graph, source.spec, shown.frames)
             costs = costs or made.sensitivity
             weights = write_graph(made.graph, file)
-            agreement = prove(made.graph, file, source.spec, shown.frames, shown.answers, precision)
+            agreement = parity(file, source.spec, shown.frames, shown.answers, precision)
             if camera and agreement.holds:
                 whole = takes_frames(made.graph, spec)
                 weights = write_graph(whole, file)
-                agreement = prove(whole, file, spec, camera.frames, camera.answers, precision)
+                agreement = parity(file, spec, camera.frames, camera.answers, precision)
             if not agreement.holds:
                 raise CheckFailedError(
                     f"the {precision} graph does not give the model's answers: {agreement}; {out}"

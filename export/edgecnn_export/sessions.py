@@ -15,6 +15,7 @@ from onnxscript import ir
 from onnxscript.ir.passes import common
 
 from edgecnn_export.agreement import Answers, compare
+from edgecnn_export.emulate import emulate_half
 from edgecnn_export.graph_file import fits_a_protobuf, write_graph
 from edgecnn_runtime.backends.ort import settings_for
 from edgecnn_runtime.errors import InputError
@@ -103,6 +104,32 @@ def value_ranges(graph: onnx.ModelProto, batches: Iterable[NDArray[np.uint8]]) -
             largest = float(np.abs(array).max(initial=0))
             found[name] = max(found.get(name, 0), largest if np.isfinite(largest) else np.inf)
     return found
+
+
+class ValueSession:
+    """A graph of ours with every float value between its nodes in reach.
+
+    Half precision is rounded as on a GPU, and given in FP32.
+
+    Attributes:
+        names: of these values.
+    """
+
+    def __init__(self, path: Path) -> None:
+        proto = onnx.load(path)  # with its external data
+        self.graph = proto.graph
+        try:
+            self._session = _session(with_all_outputs(emulate_half(proto)), optimise=False)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"{path} cannot be run by ONNX Runtime: {reason}") from error
+        self.names = [o.name for o in self._session.get_outputs() if o.type == "tensor(float)"]
+
+    def run(self, names: Iterable[str], frames: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """The values of these names for frames as the graph takes them, uint8 (N, H, W, C)."""
+        chosen = list(names)
+        arrays = self._session.run(chosen, {INPUT: frames})
+        return dict(zip(chosen, arrays, strict=True))
 
 
 def with_all_outputs(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -72,13 +72,27 @@ class OrtBackend:
         self.input_shape: tuple[int | None, int | None, int] = (height, width, int(shape[3]))
         self._one_by_one = shape[0] == 1  # somebody else's graph, with a batch that is fixed
         self._input = inputs[0].name
-        self._outputs = [outputs[0].name]
+        self.outputs = tuple(out.name for out in outputs)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the graph says of itself."""
+        entries: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return entries
 
     def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         """(N, H, W, C) uint8 -> (N, classes) float32, or (N, H', W', C') uint8 of a filter."""
+        return self._run(self.outputs[:1], frames)[0]
+
+    def infer_all(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Every output by its name: logits too, where the graph answers with them."""
+        return dict(zip(self.outputs, self._run(self.outputs, frames), strict=True))
+
+    def _run(self, names: tuple[str, ...], frames: NDArray[np.uint8]) -> list[NDArray[Any]]:
         if self._one_by_one and len(frames) != 1:
-            return np.concatenate([self.infer(frame[None]) for frame in frames])
-        answers: NDArray[Any] = self._session.run(self._outputs, {self._input: frames})[0]
+            each = [self._run(names, frame[None]) for frame in frames]
+            return [np.concatenate(rows) for rows in zip(*each, strict=True)]
+        answers: list[NDArray[Any]] = self._session.run(names, {self._input: frames})
         return answers
 
     def close(self) -> None:
