@@ -201,8 +201,7 @@ def test_a_bf16_graph_says_why_it_does_not_run_here(
         result = tmp_path / "verify.json"
         assert run(["verify", str(bf16_bundle), *data, "--json", str(result)]) == 0
         bf16, fp32 = json.loads(result.read_text())["artifacts"]
-        assert bf16["status"].startswith("not run: CPUExecutionProvider of ONNX Runtime")
-        assert fp32["status"] == "agrees"
+        assert bf16["status"] == fp32["status"] == "agrees"  # emulated: no CPU runs it
 
 
 def test_a_gpu_without_bf16_is_named_before_anything_is_compiled(bf16_bundle: Path) -> None:

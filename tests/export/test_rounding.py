@@ -40,7 +40,7 @@ def test_a_network_is_as_inexact_as_in_pytorch(
 ) -> None:
     torch.manual_seed(0)
     network = build(name, num_classes=10).eval()
-    random_statistics(network)
+    random_statistics(network, (3, 48, 48))
     graph = to_onnx(network, spec, tuple("0123456789"), GraphOptions(logits=True))
     full = run_graph(graph, frames)[1]
     emulated = run_graph(emulate_half(to_half(graph, half)), frames)[1]

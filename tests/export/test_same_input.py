@@ -25,7 +25,7 @@ from edgecnn.commands.train import describe
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import in_bundle, in_pytorch, predict_all
-from edgecnn.training.fit import _loaders
+from edgecnn.training.fit import loaders
 from edgecnn.training.module import Classification
 from edgecnn_export import precisions
 from edgecnn_export.parity import parity
@@ -142,7 +142,7 @@ def fed(recorder: Recorder, spec: Input, frames: list[Frame], graph: Path) -> di
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.validate(Classification(network, run, 1), _loaders(run, data)[1], verbose=False)
+    trainer.validate(Classification(network, run, 1), loaders(run, data)[1], verbose=False)
     found["validation"] = recorder.read()
 
     reference = predict_all(in_pytorch(network, spec), some_frames(data.val))
