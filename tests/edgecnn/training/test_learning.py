@@ -65,7 +65,7 @@ ROWS = {
     "resnet34":           Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
     "resnet50":           Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
     "resnet101":          Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
-    "resnet152":          Row("terrain",  32, 300, 5, "adamw", 1e-3, 16),
+    "resnet152":          Row("terrain",  32, 300, 8, "adamw", 1e-3, 16),
     "densenet121":        Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
     "densenet169":        Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
     "densenet201":        Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
@@ -80,7 +80,7 @@ ROWS = {
     "squeezenet1_1":      Row("terrain",  48, 450, 8, "adamw", 1e-3),
     "seresnet50":         Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
     "seresnet101":        Row("terrain",  32, 300, 6, "adamw", 1e-3, 16),
-    "seresnet152":        Row("terrain",  32, 300, 5, "adamw", 1e-3, 16),
+    "seresnet152":        Row("terrain",  32, 300, 7, "adamw", 1e-3, 16),
     "senet154":           Row("terrain",  32, 240, 5, "adamw", 1e-3, 16),
 }
 # fmt: on
