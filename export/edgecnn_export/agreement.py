@@ -194,7 +194,8 @@ def _logits_apart(reference: Answers, answers: Answers) -> Answers:
 
 
 def _log(probabilities: Answers) -> Answers:
-    return np.log(np.maximum(probabilities, FLOOR))
+    logs: Answers = np.log(np.maximum(probabilities, FLOOR))
+    return logs
 
 
 @dataclass(frozen=True)
