@@ -18,8 +18,9 @@ from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
 from edgecnn_export.agreement import Answers
+from edgecnn_export.choice import AUTO, Choice, choose
 from edgecnn_export.frame_graph import levels_apart, takes_frames
-from edgecnn_export.graph_file import write_graph
+from edgecnn_export.graph_file import opset_of, write_graph
 from edgecnn_export.parity import prove
 from edgecnn_export.precisions import convert, spread
 from edgecnn_export.sources import Source
@@ -43,11 +44,12 @@ CAMERA_FRAMES = 64  # on which a graph that takes frames as they are is tried
 
 @dataclass(frozen=True)
 class ParityFigures:
-    """Of a graph against PyTorch."""
+    """Of a graph against PyTorch; `max_share` is `max_abs` as a share of the answer."""
 
     max_abs: float
     top1_agreement: float
     frames: int
+    max_share: float
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,18 @@ class _Shown:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `edgecnn export` answers with."""
+    """What `edgecnn export` answers with.
+
+    Attributes:
+        exporter: of PyTorch, that made the graph; None where the graph was there already.
+        remarks: why it was not the first one, and what it could not do.
+    """
 
     bundle: str
     weights: str
     artifacts: list[Exported]
+    exporter: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def export(
@@ -91,6 +100,8 @@ def export(
     data: str | None = None,
     options: GraphOptions = DEFAULT,
     precisions: Sequence[str] = ("fp32",),
+    exporter: str = AUTO,
+    colour: int = COLOUR_CROPS,
 ) -> ExportResult:
     """Export a model into a bundle.
 
@@ -98,13 +109,15 @@ def export(
         data: DATA for the parity on real images; by default what the model was trained on.
         options: what the graphs are to look like.
         precisions: a graph of each, in this order; the runtime opens the first.
+        exporter: of PyTorch, one of `EXPORTERS`; by default the first whose graph agrees.
+        colour: crops of colour photographs on which parity is measured, beside the data.
 
     Raises:
         CheckFailedError: a graph does not give the training path's answers; nothing is written.
         InputError: `out` holds something else, `data` cannot be read.
     """
-    shown = _shown(source, _real_frames(source, data), colour_crops(COLOUR_CROPS))
-    graph = source.graph(options)
+    shown = _shown(source, _real_frames(source, data), colour_crops(colour))
+    chosen = choose(source, options, shown.frames, shown.answers, exporter)
     spec, camera = source.spec, None
     if options.frame is not None:
         spec = msgspec.structs.replace(spec, frame=options.frame)
@@ -113,9 +126,13 @@ def export(
     with staged_folder(out, marker="manifest.json") as staging:
         for precision in precisions:
             file = staging / f"model.{precision}.onnx"
-            made = convert(precision, graph, source.spec, shown.frames)
+            made = convert(precision, chosen.graph, source.spec, shown.frames)
             weights = write_graph(made.graph, file)
-            agreement = prove(made.graph, file, source.spec, shown.frames, shown.answers, precision)
+            agreement = chosen.agreement
+            if precision != "fp32":
+                agreement = prove(
+                    made.graph, file, source.spec, shown.frames, shown.answers, precision
+                )
             if camera and agreement.holds:
                 whole = takes_frames(made.graph, spec)
                 weights = write_graph(whole, file)
@@ -131,7 +148,12 @@ def export(
                 kept=made.kept,
                 data=File(**file_entry(weights)) if weights else None,
             )
-            figures = ParityFigures(agreement.max_abs, agreement.top1_agreement, agreement.frames)
+            figures = ParityFigures(
+                agreement.max_abs,
+                agreement.top1_agreement,
+                agreement.frames,
+                agreement.max_share,
+            )
             artifacts.append(artifact)
             size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
             exported.append(Exported(artifact.file, precision, size, figures, artifact.kept))
@@ -145,10 +167,10 @@ def export(
             artifacts=tuple(artifacts),
             golden=File(**file_entry(golden_file)),
             metrics=source.metrics,
-            provenance=_provenance(source, data, exported, options.opset),
+            provenance=_provenance(source, data, exported, chosen, colour),
         )
         write_manifest(staging, manifest)
-    return ExportResult(str(out), source.weights, exported)
+    return ExportResult(str(out), source.weights, exported, chosen.exporter, chosen.remarks)
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -208,14 +230,20 @@ def _golden(spec: Input, shown: _Shown) -> Golden:
 
 
 def _provenance(
-    source: Source, data: str | None, exported: Sequence[Exported], opset: int
+    source: Source,
+    data: str | None,
+    exported: Sequence[Exported],
+    chosen: Choice,
+    colour: int,
 ) -> dict[str, object]:
+    made: dict[str, object] = {**source.provenance, **made_with(opset_of(chosen.graph))}
+    if chosen.exporter:
+        made["exporter"] = {"name": chosen.exporter, "remarks": chosen.remarks}
     return {
-        **source.provenance,
-        **made_with(opset),
+        **made,
         "parity": {
             "data": data or source.data,
-            "colour_crops": COLOUR_CROPS,
+            "colour_crops": colour,
             **{graph.precision: asdict(graph.parity) for graph in exported},
         },
     }
