@@ -156,4 +156,5 @@ def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:
         raise InputError(f"{file} cannot be read: {error}") from error
     if isinstance(description, ImageManifest):
         raise InputError(f"{path} answers with pictures; expected a graph that answers with labels")
-    return Classifier(description, open_ort(path, backend))
+    named = {artifact.file: artifact.precision for artifact in description.onnx}
+    return Classifier(description, open_ort(path, backend, precision=named.get(path.name)))

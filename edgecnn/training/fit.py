@@ -76,13 +76,13 @@ def fit(
     check_loss(run.recipe.loss, network, run.model)
     _prepare(run, out, resume)
     atomic_write(out / "split.json", msgspec.json.encode(data.record))
-    train, val = _loaders(run, data)
+    train, val = loaders(run, data)
     steps = len(train) * run.recipe.epochs
     module = Classification(network, run, steps)
     keep = _Keep(run, out)
     started = time.perf_counter()
     with warnings.catch_warnings():
-        _quiet()
+        quiet()
         trainer = _trainer(run, out, keep, progress)
         try:
             trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
@@ -137,7 +137,7 @@ def _made() -> dict[str, Any]:
     }
 
 
-def _loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
     training = TrainingSet(data.train, run.input, run.recipe.augment, run.seed)
     workers = 0 if data.in_memory else min(8, cores())
     batch = min(run.recipe.batch_size, len(training))
@@ -220,7 +220,7 @@ class _Keep(Callback):
         atomic_write(self.out / f"{name}.json", msgspec.json.format(text, indent=2) + b"\n")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Lightning's advice is for people who write loops; ours are written."""
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", category=DeprecationWarning)

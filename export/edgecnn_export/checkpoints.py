@@ -37,13 +37,12 @@ def load_weights(network: nn.Module, path: Path, *, without: Container[str] = ()
 
 def _unwrapped(state: State, own: State) -> State:
     """Without the names that DataParallel, Lightning and torch.compile put in front of all."""
-    known = {_first(key) for key in own}
-    while state:
-        names = {_first(key) for key in state}
-        if len(names) > 1 or names & known:
-            return state
-        state = {key.partition(".")[2]: tensor for key, tensor in state.items()}
-    return state
+    known, inner = {_first(key) for key in own}, state
+    while len({_first(key) for key in inner}) == 1 and all("." in key for key in inner):
+        if _first(next(iter(inner))) in known:
+            return inner
+        inner = {key.partition(".")[2]: tensor for key, tensor in inner.items()}
+    return inner if known & {_first(key) for key in inner} else state
 
 
 def _first(key: str) -> str:

@@ -11,11 +11,11 @@ import onnx
 
 from edgecnn_export.agreement import Agreement, Answers, Frame
 from edgecnn_export.graph_file import opset_of, write_graph
-from edgecnn_export.parity import prove
+from edgecnn_export.parity import parity
 from edgecnn_export.sessions import takes_a_batch
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import EXPORTERS, ExportError, GraphOptions
-from edgecnn_runtime.errors import CheckFailedError, InputError, one_line, unknown_name
+from edgecnn_runtime.errors import CheckFailedError, InputError, unknown_name
 
 AUTO = "auto"
 
@@ -25,12 +25,14 @@ class Choice:
     """A graph in FP32 that gives the network's answers.
 
     Attributes:
+        options: with the exporter that made it.
         exporter: None where the graph is somebody else's.
         remarks: why an earlier exporter was not taken, and what this one could not do.
     """
 
     graph: onnx.ModelProto
     agreement: Agreement
+    options: GraphOptions
     exporter: str | None = None
     remarks: tuple[str, ...] = ()
 
@@ -61,16 +63,17 @@ def choose(
     wrong: dict[str, str] = {}
     parted = False
     for name in tried if source.network else tried[:1]:
+        given = replace(options, exporter=name)
         try:
-            graph = source.graph(replace(options, exporter=name))
+            graph = source.graph(given)
         except ExportError as error:
             wrong[name] = str(error)
             continue
         found, reason = _examined(graph, source, frames, answers)
         if found is not None and not reason:
             if source.network is None:
-                return Choice(graph, found)
-            return Choice(graph, found, name, _remarks(name, wrong, graph, options))
+                return Choice(graph, found, given)
+            return Choice(graph, found, given, name, _remarks(name, wrong, graph, options))
         wrong[name], parted = reason, True
     raise _refusal(wrong, parted)
 
@@ -85,9 +88,9 @@ def _examined(
         file = Path(folder) / "model.onnx"
         write_graph(graph, file)
         try:
-            found = prove(graph, file, source.spec, frames, answers, "fp32")
-        except Exception as error:  # ONNX Runtime has one class for each kind of failure
-            return None, f"ONNX Runtime cannot run its graph: {one_line(error)}"
+            found = parity(file, source.spec, frames, answers)
+        except (CheckFailedError, InputError) as error:  # it gives no numbers, or does not load
+            return None, str(error)
     if not found.holds:
         return found, f"the fp32 graph does not give the model's answers: {found}"
     return found, ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -14,17 +14,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.data import colour_crops, load_data
+from edgecnn.data import DataSet, colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
 from edgecnn_export.agreement import Answers
 from edgecnn_export.choice import AUTO, Choice, choose
+from edgecnn_export.fine_tune import fine_tuning
 from edgecnn_export.frame_graph import levels_apart, takes_frames
 from edgecnn_export.graph_file import opset_of, write_graph
-from edgecnn_export.parity import prove
-from edgecnn_export.precisions import convert, spread
+from edgecnn_export.int8 import DEFAULT as DEFAULT_INT8
+from edgecnn_export.int8 import Int8, Int8Options
+from edgecnn_export.material import held_out, material
+from edgecnn_export.parity import parity
+from edgecnn_export.precisions import INT8, Calibration, LayerCost, convert, spread
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import DEFAULT, GraphOptions
+from edgecnn_export.verdict import Verdict, verdict
 from edgecnn_runtime import __version__
 from edgecnn_runtime.bundle import Golden, staged_folder, write_manifest
 from edgecnn_runtime.bundle.read import sha256
@@ -59,6 +64,7 @@ class Exported:
     Attributes:
         bytes: with its weights, where these lie in a file beside it.
         kept: nodes that stay in FP32 all the same.
+        calibration: of INT8.
     """
 
     file: str
@@ -66,6 +72,7 @@ class Exported:
     bytes: int
     parity: ParityFigures
     kept: tuple[str, ...] = ()
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class ExportResult:
     """What `edgecnn export` answers with.
 
     Attributes:
+        sensitivity: what each layer costs in INT8, where that was looked at.
+        verdict: which precision to use here; where there are several and labelled images.
         exporter: of PyTorch, that made the graph; None where the graph was there already.
         remarks: why it was not the first one, and what it could not do.
     """
@@ -89,6 +98,8 @@ class ExportResult:
     bundle: str
     weights: str
     artifacts: list[Exported]
+    sensitivity: list[LayerCost] = field(default_factory=list)
+    verdict: Verdict | None = None
     exporter: str | None = None
     remarks: tuple[str, ...] = ()
 
@@ -100,15 +111,18 @@ def export(
     data: str | None = None,
     options: GraphOptions = DEFAULT,
     precisions: Sequence[str] = ("fp32",),
+    int8: Int8Options = DEFAULT_INT8,
     exporter: str = AUTO,
     colour: int = COLOUR_CROPS,
 ) -> ExportResult:
     """Export a model into a bundle.
 
     Args:
-        data: DATA for the parity on real images; by default what the model was trained on.
+        data: DATA for calibration, parity and verdict on real images; by default what the model was
+            trained on.
         options: what the graphs are to look like.
         precisions: a graph of each, in this order; the runtime opens the first.
+        int8: how INT8 is made, where it is among the precisions.
         exporter: of PyTorch, one of `EXPORTERS`; by default the first whose graph agrees.
         colour: crops of colour photographs on which parity is measured, beside the data.
 
@@ -116,27 +130,41 @@ def export(
         CheckFailedError: a graph does not give the training path's answers; nothing is written.
         InputError: `out` holds something else, `data` cannot be read.
     """
-    shown = _shown(source, _real_frames(source, data), colour_crops(colour))
-    chosen = choose(source, options, shown.frames, shown.answers, exporter)
+    loaded = _load(source, data)
+    real = list(some_frames(loaded.val, REAL_IMAGES)) if loaded else []
+    shown = _shown(source, real, colour_crops(colour))
+    choice = choose(source, options, shown.frames, shown.answers, exporter)
+    graph, options = choice.graph, choice.options
     spec, camera = source.spec, None
     if options.frame is not None:
         spec = msgspec.structs.replace(spec, frame=options.frame)
         camera = _camera(source, spec, shown)
+    eight_bits = [precision for precision in precisions if precision in INT8]
+    judges = eight = None
+    if eight_bits or len(precisions) > 1:
+        judges = held_out(graph, source.spec, source.labels, loaded)
+    if eight_bits and judges:
+        tune = fine_tuning(source, loaded, options, int8.qat_epochs) if int8.qat_epochs else None
+        images = material(source.spec, loaded, int8.images, judges)
+        eight = Int8(graph, images, eight_bits, int8, tune)
     artifacts, exported = [], []
+    costs: tuple[LayerCost, ...] = ()
     with staged_folder(out, marker="manifest.json") as staging:
         for precision in precisions:
             file = staging / f"model.{precision}.onnx"
-            made = convert(precision, chosen.graph, source.spec, shown.frames)
+            if eight and precision in INT8:
+                made = eight.make(precision)
+            else:
+                made = convert(precision, graph, source.spec, shown.frames)
+            costs = costs or made.sensitivity
             weights = write_graph(made.graph, file)
-            agreement = chosen.agreement
+            agreement = choice.agreement
             if precision != "fp32":
-                agreement = prove(
-                    made.graph, file, source.spec, shown.frames, shown.answers, precision
-                )
+                agreement = parity(file, source.spec, shown.frames, shown.answers, precision)
             if camera and agreement.holds:
                 whole = takes_frames(made.graph, spec)
                 weights = write_graph(whole, file)
-                agreement = prove(whole, file, spec, camera.frames, camera.answers, precision)
+                agreement = parity(file, spec, camera.frames, camera.answers, precision)
             if not agreement.holds:
                 raise CheckFailedError(
                     f"the {precision} graph does not give the model's answers: {agreement}; {out}"
@@ -156,7 +184,9 @@ def export(
             )
             artifacts.append(artifact)
             size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
-            exported.append(Exported(artifact.file, precision, size, figures, artifact.kept))
+            exported.append(
+                Exported(artifact.file, precision, size, figures, artifact.kept, made.calibration)
+            )
         golden_file = staging / "golden.npz"
         golden_file.write_bytes(_golden(source.spec, camera or shown).to_bytes())
         manifest = Manifest(
@@ -167,10 +197,17 @@ def export(
             artifacts=tuple(artifacts),
             golden=File(**file_entry(golden_file)),
             metrics=source.metrics,
-            provenance=_provenance(source, data, exported, chosen, colour),
+            provenance=_provenance(source, data, exported, choice, colour),
         )
         write_manifest(staging, manifest)
-    return ExportResult(str(out), source.weights, exported, chosen.exporter, chosen.remarks)
+        chosen = None
+        files = {a.precision: staging / a.file for a in artifacts if a.precision != "bf16"}
+        # No CPU runs BF16; and the judges are frames that were preprocessed already.
+        if judges and judges.targets is not None and len(files) > 1 and camera is None:
+            chosen = verdict(files, judges, int8.allowed)
+    return ExportResult(
+        str(out), source.weights, exported, list(costs), chosen, choice.exporter, choice.remarks
+    )
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -178,20 +215,19 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 
-def _real_frames(source: Source, data: str | None) -> list[Frame]:
-    """Validation images; colour crops stand in where the model has no data of its own."""
+def _load(source: Source, data: str | None) -> DataSet | None:
+    """Real images; colour crops stand in where the model has no data of its own."""
     name = data or source.data
     if name is None:
-        return []
+        return None
     try:
-        loaded = load_data(name, int(source.provenance.get("seed", 0)))
+        return load_data(name, int(source.provenance.get("seed", 0)))
     except InputError as error:
         if data is None:
             raise InputError(
                 f"{error}; the run was trained on it: name it anew with --data"
             ) from error
         raise
-    return list(some_frames(loaded.val, REAL_IMAGES))
 
 
 def _shown(source: Source, real: list[Frame], colour: list[Frame]) -> _Shown:
@@ -233,19 +269,22 @@ def _provenance(
     source: Source,
     data: str | None,
     exported: Sequence[Exported],
-    chosen: Choice,
+    choice: Choice,
     colour: int,
 ) -> dict[str, object]:
-    made: dict[str, object] = {**source.provenance, **made_with(opset_of(chosen.graph))}
-    if chosen.exporter:
-        made["exporter"] = {"name": chosen.exporter, "remarks": chosen.remarks}
+    exporter: dict[str, object] = {}
+    if choice.exporter:
+        exporter = {"exporter": {"name": choice.exporter, "remarks": choice.remarks}}
     return {
-        **made,
+        **source.provenance,
+        **made_with(opset_of(choice.graph)),
+        **exporter,
         "parity": {
             "data": data or source.data,
             "colour_crops": colour,
             **{graph.precision: asdict(graph.parity) for graph in exported},
         },
+        "calibration": {g.precision: asdict(g.calibration) for g in exported if g.calibration},
     }
 
 

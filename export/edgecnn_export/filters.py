@@ -19,9 +19,9 @@ from edgecnn.filters import NamedFilter, named_filter
 from edgecnn_export.agreement import PictureAgreement, compare_pictures
 from edgecnn_export.export import COLOUR_CROPS, file_entry, made_with
 from edgecnn_export.graph_file import write_graph
+from edgecnn_export.pictures import batch_of, pictures_of
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.to_onnx import OPSET, check_opset, seal, trace
-from edgecnn_export.verify import batch_of, pictures_of
 from edgecnn_runtime.bundle import GoldenPictures, staged_folder, write_manifest
 from edgecnn_runtime.errors import CheckFailedError
 from edgecnn_runtime.manifest import (

@@ -100,7 +100,8 @@ class _Front:
         # Cast first: TensorRT takes uint8 as an input and in no other layer.
         self._add("Cast", to=TensorProto.FLOAT)
         self._add("Transpose", perm=[0, 3, 1, 2])
-        self._resize(matrices)
+        self._average(matrices, spec.frame)
+        self._weigh(matrices)
         self._mix(matrices.mix)
         if spec.invert:
             white = self._constant("white", np.float32(255))
@@ -108,27 +109,62 @@ class _Front:
         if matrices.place is not None:
             self._frame_by_border(matrices, spec)
 
-    def _resize(self, matrices: Matrices) -> None:
-        read = [_nonzero(matrices.rows), _nonzero(matrices.columns)]
-        if [(part.start, part.stop) for part in read] != [
-            (0, matrices.rows.shape[1]),
-            (0, matrices.columns.shape[1]),
-        ]:
-            starts = self._constant("top_left", np.array([part.start for part in read]))
-            ends = self._constant("bottom_right", np.array([part.stop for part in read]))
-            axes = self._constant("axes", np.array([2, 3]))
-            self._add("Slice", inputs=[self.last, starts, ends, axes])
-        rows, columns = matrices.rows[:, read[0]], matrices.columns[:, read[1]]
+    def _average(self, matrices: Matrices, size: tuple[int, int]) -> None:
+        """Of the frame only what is read, and of that whole blocks as pixels."""
+        top, left, _, _ = matrices.blocks
+        side = matrices.side
+        starts, ends = [], []
+        for first, weights in ((top, matrices.rows), (left, matrices.columns)):
+            part = _nonzero(weights)
+            starts.append(first + part.start * side)
+            ends.append(first + part.stop * side)
+        if starts != [0, 0] or tuple(ends) != size:
+            bounds = [self._constant("top_left", starts), self._constant("bottom_right", ends)]
+            self._add("Slice", inputs=[self.last, *bounds, self._constant("axes", [2, 3])])
+        if side > 1:
+            self._add("AveragePool", kernel_shape=[side, side], strides=[side, side])
+            if side == 2:  # OpenCV rounds half up here, and else to the even
+                self._add("Add", "blocks/Add", [self.last, self._constant("half", np.float32(0.5))])
+                self._add("Floor", "blocks/Floor")
+            else:
+                self._add("Round", "blocks/Round")
+
+    def _weigh(self, matrices: Matrices) -> None:
+        columns, rows = (m[:, _nonzero(m)] for m in (matrices.columns, matrices.rows))
         wide, high = (not np.array_equal(m, np.eye(len(m))) for m in (columns, rows))
-        if wide:
-            weights = self._constant("columns", np.ascontiguousarray(columns.T))
-            self._add("MatMul", "columns", [self.last, weights])
-            if matrices.rounds or not high:
+        if matrices.filter == "antialias":
+            if wide:
+                self._by_columns(columns)
                 self._round("columns", columns)
-        if high:
-            weights = self._constant("rows", np.ascontiguousarray(rows))
-            self._add("MatMul", "rows", [weights, self.last])
-            self._round("rows", rows)
+            if high:
+                self._by_rows(rows)
+                self._round("rows", rows)
+        elif wide or high:
+            self._linear(rows, columns)
+
+    def _linear(self, rows: NDArray[np.float32], columns: NDArray[np.float32]) -> None:
+        """OpenCV's filter for uint8, which has weights of 11 bits and cuts off bits on its way."""
+        self._by_columns(np.rint(2048 * columns) / 16)
+        self._add("Floor", "columns/Floor")
+        across = self.last
+        upper, lower = _taps(rows)
+        self._by_rows(np.rint(2048 * upper) / 2**16, "rows/upper")
+        self._add("Floor", "rows/upper/Floor")
+        first = self.last
+        if lower.any():
+            self.last = across
+            self._by_rows(np.rint(2048 * lower) / 2**16, "rows/lower")
+            self._add("Floor", "rows/lower/Floor")
+            self._add("Add", "rows", [first, self.last])
+        self._add("Add", "rows/Add", [self.last, self._constant("two", np.float32(2))])
+        self._add("Mul", "rows/Mul", [self.last, self._constant("quarter", np.float32(0.25))])
+        self._add("Floor", "rows/Floor")
+
+    def _by_columns(self, weights: NDArray[Any]) -> None:
+        self._add("MatMul", "columns", [self.last, self._constant("columns", _float(weights.T))])
+
+    def _by_rows(self, weights: NDArray[Any], name: str = "rows") -> None:
+        self._add("MatMul", name, [self._constant(name, _float(weights)), self.last])
 
     def _round(self, name: str, weights: NDArray[np.float32]) -> None:
         """To grey levels, as uint8 would; only negative weights lead beyond black and white."""
@@ -170,3 +206,15 @@ def _nonzero(matrix: NDArray[np.float32]) -> slice:
     """The part of the frame that is read."""
     read = np.flatnonzero(matrix.any(axis=0))
     return slice(int(read[0]), int(read[-1]) + 1)
+
+
+def _taps(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The first weight of each row, and the rest."""
+    upper = np.zeros_like(rows)
+    lines, first = np.arange(len(rows)), rows.astype(bool).argmax(axis=1)
+    upper[lines, first] = rows[lines, first]
+    return upper, rows - upper
+
+
+def _float(array: NDArray[Any]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, np.float32)

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-import onnx
-
-from edgecnn_export.agreement import Agreement, Answers, Frame
-from edgecnn_export.emulate import emulate_half
-from edgecnn_export.graph_file import write_graph
-from edgecnn_export.half import HALVES
-from edgecnn_export.verify import parity
+from edgecnn_export.agreement import Agreement, Answers, Frame, compare
+from edgecnn_export.emulate import open_rounded
+from edgecnn_export.outputs import inputs_of, outputs_of
+from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.manifest import Input
 
 
-def prove(
-    graph: onnx.ModelProto,
+def parity(
     file: Path,
     spec: Input,
     frames: Sequence[Frame],
     reference: Answers,
-    precision: str,
+    precision: str = "fp32",
 ) -> Agreement:
-    """Compare a graph with the training path's answers.
+    """Compare an ONNX file with the training path's answers.
 
     FP16 and BF16 are computed as an accelerator computes them (`emulate_half`), and FP16 also by
     ONNX Runtime, which will run the file where there is no accelerator; the worse of both counts.
 
     Args:
-        file: where the graph was written.
+        frames: raw BGR frames.
+
+    Raises:
+        CheckFailedError: ONNX Runtime cannot run it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        files = [] if precision == "bf16" else [file]
-        if precision in HALVES:
-            rounding = Path(folder) / "rounding.onnx"
-            write_graph(emulate_half(graph), rounding)
-            files.append(rounding)
-        found = [parity(each, spec, frames, reference, precision) for each in files]
-    return max(found, key=lambda agreement: agreement.max_share)
+    engines = [open_rounded(file, precision)]
+    if precision == "fp16":
+        engines.append(open_ort(file, "onnxruntime"))
+    inputs, takes_frames, found = inputs_of(frames, spec), spec.frame is not None, []
+    for engine in engines:
+        with closing(engine):
+            answers = outputs_of(engine, inputs).probabilities
+        found.append(compare(reference, answers, precision, takes_frames=takes_frames))
+    return max(found, key=lambda agreement: (not agreement.holds, agreement.max_share))

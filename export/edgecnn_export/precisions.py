@@ -19,8 +19,38 @@ from edgecnn_runtime.preprocess import preprocess
 Frame = NDArray[np.uint8]
 T = TypeVar("T")
 
-PRECISIONS = ("fp32", "fp16", "bf16")
+INT8 = ("int8", "int8-cpu")
+PRECISIONS = ("fp32", "fp16", "bf16", *INT8)
 RANGE_IMAGES, RANGE_BATCH = 64, 4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the ranges of INT8 were found.
+
+    Attributes:
+        method: the one that was best.
+        source: where the images are from.
+    """
+
+    method: str
+    images: int
+    source: str
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What it costs to compute one layer in INT8 and all others in FP32.
+
+    Attributes:
+        divergence: mean KL divergence of the probabilities from FP32's, in nats; it tells layers
+            apart that change no decision.
+        top1_points: percentage points of top-1 lost; of images without labels, of agreement.
+    """
+
+    layer: str
+    divergence: float
+    top1_points: float
 
 
 @dataclass(frozen=True)
@@ -29,10 +59,14 @@ class Made:
 
     Attributes:
         kept: nodes that stay in FP32, since the precision has not their values or operators.
+        calibration: of INT8.
+        sensitivity: what each layer costs in INT8, where that was looked at.
     """
 
     graph: onnx.ModelProto
     kept: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    sensitivity: tuple[LayerCost, ...] = ()
 
 
 def parse_precisions(text: str) -> tuple[str, ...]:
@@ -51,7 +85,7 @@ def parse_precisions(text: str) -> tuple[str, ...]:
 
 
 def convert(precision: str, graph: onnx.ModelProto, spec: Input, frames: Sequence[Frame]) -> Made:
-    """Convert an FP32 graph of `to_onnx`.
+    """Convert an FP32 graph of `to_onnx` to a precision of floats; INT8 is made by `int8`.
 
     Args:
         frames: raw BGR frames, on which the values between the nodes are measured.

@@ -11,10 +11,10 @@ from torch import nn
 
 from edgecnn.training.initial import import_timm
 from edgecnn_export.checkpoints import load_weights
-from edgecnn_export.logits import find_logits
+from edgecnn_export.logits import find_logits, one_line
 from edgecnn_export.random_weights import randomise
 from edgecnn_export.sources import Options, Source, make_input, numbered, torch_source
-from edgecnn_runtime.errors import InputError, one_line, unknown_name
+from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input
 
 HEADS = ("aux1", "aux2", "AuxLogits")  # of torchvision's networks; only training runs them
@@ -46,7 +46,7 @@ def open_torchvision(name: str, options: Options) -> Source:
     mean, std = options.mean or tuple(preset.mean), options.std or tuple(preset.std)
     if getattr(network, "transform_input", False):
         mean, std = _inside(mean, std)
-        setattr(network, "transform_input", False)  # noqa: B010 - a flag of torchvision's own
+        network.transform_input = False  # type: ignore[assignment]
     size = options.resolution or (preset.crop_size[0], preset.crop_size[0])
     spec = make_input(
         options,

@@ -1,204 +1,140 @@
-"""The proof that artifacts agree: on real images, on colour, on the golden frames."""
+"""The proof that artifacts agree: on the golden frames, on real images, on colour."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 
-import numpy as np
+from edgecnn_export.agreement import Frame
+from edgecnn_export.causes import other_preprocessing
+from edgecnn_export.comparison import Comparison
+from edgecnn_export.findings import DIFFERS, Report, Verdict
+from edgecnn_export.outputs import inputs_of, same_pictures
+from edgecnn_export.pictures import verify_pictures
+from edgecnn_runtime import backends
+from edgecnn_runtime.backends import BACKENDS, Backend
+from edgecnn_runtime.bundle import Bundle, read_golden
+from edgecnn_runtime.errors import BackendError, InputError, NoKernelError, unknown_name
+from edgecnn_runtime.manifest import Artifact, EngineArtifact, ImageManifest, OnnxArtifact
 
-from edgecnn_export.agreement import (
-    Agreement,
-    Answers,
-    Frame,
-    compare,
-    compare_pictures,
-)
-from edgecnn_runtime.backends import BACKENDS
-from edgecnn_runtime.backends.ort import OrtBackend, open_ort
-from edgecnn_runtime.bundle import Bundle, read_golden, read_golden_pictures
-from edgecnn_runtime.camera.image import resize_frame
-from edgecnn_runtime.errors import InputError, NoKernelError, unknown_name
-from edgecnn_runtime.image_filter import ImageFilter
-from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, Input, OnnxArtifact
-from edgecnn_runtime.preprocess import graph_input, preprocess
-
-BATCH = 16
+Open = Callable[[Bundle, Artifact, str], Backend]
 
 
-def answers_of(backend: OrtBackend, spec: Input, frames: Sequence[Frame]) -> Answers:
-    """Run a graph on raw frames, through the device's preprocessing or its own."""
-    rows = []
-    for start in range(0, len(frames), BATCH):
-        batch = [graph_input(frame, spec) for frame in frames[start : start + BATCH]]
-        rows.append(backend.infer(np.stack(batch)))
-    return np.concatenate(rows)
+def open_artifact(bundle: Bundle, artifact: Artifact, name: str) -> Backend:
+    """Open any artifact as the runtime does; half precision is rounded as on a GPU.
 
+    That needs onnx. Without, as on a device, a graph answers as it does there.
 
-def parity(
-    graph: Path,
-    spec: Input,
-    frames: Sequence[Frame],
-    reference: Answers,
-    precision: str = "fp32",
-) -> Agreement:
-    """Compare an ONNX file, run by ONNX Runtime on the CPU, with the training path's answers."""
-    backend = open_ort(graph, "onnxruntime")
-    try:
-        answers = answers_of(backend, spec, frames)
-        return compare(reference, answers, precision, takes_frames=spec.frame is not None)
-    finally:
-        backend.close()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One artifact of a bundle.
-
-    Attributes:
-        status: `agrees`, `differs`, or `not run: needs ...`.
-        max_abs, top1_agreement: None where it was not run. Of pictures, `max_abs` is in grey levels
-            and instead of a top-1 agreement there is `equal`, the share of values that are equal.
+    Raises:
+        BackendError: it cannot run here; the message tells what it needs.
+        BundleError: the file is missing or altered.
     """
+    if isinstance(artifact, OnnxArtifact) and name == "onnxruntime":
+        with suppress(ModuleNotFoundError):
+            from edgecnn_export.emulate import open_rounded
 
-    file: str
-    precision: str
-    status: str
-    frames: int = 0
-    max_abs: float | None = None
-    top1_agreement: float | None = None
-    equal: float | None = None
+            return open_rounded(bundle.file(artifact), artifact.precision)
+    return backends.open_artifact(bundle, artifact, name)
 
 
 def verify(
-    bundle: Bundle, frames: Sequence[Frame] | None = None, backend: str = "onnxruntime"
-) -> list[Verdict]:
+    bundle: Bundle,
+    frames: Sequence[Frame] | None = None,
+    backend: str = "onnxruntime",
+    opener: Open = open_artifact,
+) -> Report:
     """Run every artifact of a bundle that runs here, and compare its answers.
 
+    All are held to the workstation's answers to the golden frames, and all but the first to the
+    first one's answers to `frames`: by these alone, a wrong first artifact would be believed.
+
     Args:
-        frames: raw BGR frames; each artifact is compared with the bundle's first graph that runs
-            here. Stretched to the camera's size where the graphs take frames as they are. Without
-            them the bundle's golden frames are used, with the answers that they carry.
+        frames: raw BGR frames, beside the golden ones. Stretched to the camera's size where the
+            graphs take frames as they are.
+        backend: what runs the ONNX graphs.
+        opener: opens any artifact, or raises a BackendError that tells what it needs.
 
     Raises:
-        BundleError: a file is missing or altered, or there are no golden frames.
-        InputError: no such backend.
+        BackendError: nothing of the bundle runs here.
+        BundleError: a file is missing or altered, or there is nothing to compare with.
+        InputError: no such backend, no frames.
     """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
+    _check_arguments(frames, backend)
     bundle.check()
     if isinstance(bundle.manifest, ImageManifest):
         return verify_pictures(bundle, bundle.manifest, frames, backend)
-    spec = bundle.manifest.input
-    if frames is None:
-        golden = read_golden(bundle)
-        frames, reference = golden.frames, golden.probabilities
-        _check_inputs(spec, golden.frames, golden.inputs)
-    else:
-        if not frames:
-            raise InputError("no frames to verify with")
-        if spec.frame:
-            frames = [resize_frame(frame, *spec.frame) for frame in frames]
-        reference = _run_first(bundle, spec, frames, backend)
-    verdicts = []
-    for artifact in bundle.manifest.artifacts:
-        if isinstance(artifact, EngineArtifact):
-            needs = f"not run: needs {artifact.target}, {artifact.compiler} {artifact.version}"
-            verdicts.append(Verdict(artifact.file, artifact.precision, needs))
+    manifest = bundle.manifest
+    golden = read_golden(bundle) if frames is None or manifest.golden else None
+    inputs = None if frames is None else inputs_of(frames, manifest.input)
+    comparison, verdicts = Comparison(golden), []
+    for artifact in manifest.artifacts:
+        if stale := _stale(bundle, artifact):
+            verdicts.append(stale)
             continue
         try:
-            answers = _run(bundle, spec, artifact, frames, backend)
-        except NoKernelError as error:
-            verdicts.append(Verdict(artifact.file, artifact.precision, f"not run: {error.reason}"))
+            engine = opener(bundle, artifact, backend)
+        except BackendError as error:
+            reason = error.reason if isinstance(error, NoKernelError) else str(error)
+            verdicts.append(Verdict(artifact.file, artifact.precision, f"not run: {reason}"))
             continue
-        agreement = compare(
-            reference, answers, artifact.precision, takes_frames=spec.frame is not None
-        )
-        verdicts.append(
-            Verdict(
-                artifact.file,
-                artifact.precision,
-                "agrees" if agreement.holds else "differs",
-                agreement.frames,
-                agreement.max_abs,
-                agreement.top1_agreement,
-            )
-        )
-    return verdicts
+        with closing(engine):
+            verdicts.append(comparison.verdict(manifest, artifact, engine, inputs))
+    if not any(v.ran for v in verdicts):
+        raise BackendError(f"{bundle.path}: {verdicts[0].file} {verdicts[0].status}")
+    if golden is None:
+        return Report(verdicts)
+    return Report(verdicts, other_preprocessing(manifest.input, golden.frames, golden.inputs))
 
 
-def _run_first(bundle: Bundle, spec: Input, frames: Sequence[Frame], backend: str) -> Answers:
-    """The answers of the first graph that runs here."""
-    *others, last = bundle.manifest.onnx
-    for artifact in others:
-        with suppress(NoKernelError):
-            return _run(bundle, spec, artifact, frames, backend)
-    return _run(bundle, spec, last, frames, backend)
+def _stale(bundle: Bundle, artifact: Artifact) -> Verdict | None:
+    """An engine of another graph than the bundle has: that can be told without running it."""
+    graphs = {graph.sha256 for graph in bundle.manifest.onnx}
+    if not isinstance(artifact, EngineArtifact) or not graphs or artifact.onnx_sha256 in graphs:
+        return None
+    reason = "it was compiled from another graph than the bundle has; compile it again"
+    return Verdict(artifact.file, artifact.precision, DIFFERS, reason)
 
 
-def _run(
-    bundle: Bundle, spec: Input, artifact: OnnxArtifact, frames: Sequence[Frame], backend: str
-) -> Answers:
-    engine = open_ort(bundle.file(artifact), backend)
-    try:
-        return answers_of(engine, spec, frames)
-    finally:
-        engine.close()
+def verify_against(
+    bundle: Bundle,
+    other: Bundle,
+    frames: Sequence[Frame] | None = None,
+    backend: str = "onnxruntime",
+    opener: Open = open_artifact,
+) -> Report:
+    """Compare the first artifacts of two bundles of one network, each with its own preprocessing.
 
+    Args:
+        frames: raw BGR frames; the first bundle's golden ones by default.
 
-def pictures_of(
-    graph: Path, manifest: ImageManifest, frames: Sequence[Frame], backend: str
-) -> list[Frame]:
-    """Run a filter's graph on raw frames, each of its own size."""
-    with ImageFilter(manifest, open_ort(graph, backend)) as show:
-        return [show.infer(show.preprocess(frame)[None])[0] for frame in frames]
-
-
-def batch_of(graph: Path, manifest: ImageManifest, frames: Sequence[Frame]) -> list[Frame]:
-    """Run a filter's graph on raw frames of one size as one batch."""
-    with ImageFilter(manifest, open_ort(graph, "onnxruntime")) as show:
-        return list(show.infer(np.stack([show.preprocess(frame) for frame in frames])))
-
-
-def verify_pictures(
-    bundle: Bundle, manifest: ImageManifest, frames: Sequence[Frame] | None, backend: str
-) -> list[Verdict]:
-    """`verify` for a bundle that answers with pictures."""
-    if frames is None:
-        golden = read_golden_pictures(bundle)
-        frames, reference = golden.frames, list(golden.pictures)
-    else:
-        reference = pictures_of(bundle.file(bundle.onnx()), manifest, frames, backend)
-    verdicts = []
-    for artifact in manifest.onnx:
-        pictures = pictures_of(bundle.file(artifact), manifest, frames, backend)
-        agreement = compare_pictures(reference, pictures)
-        status = "agrees" if agreement.holds else "differs"
-        verdicts.append(
-            Verdict(
-                artifact.file,
-                artifact.precision,
-                status,
-                agreement.frames,
-                agreement.levels,
-                equal=agreement.equal,
-            )
-        )
-    return verdicts
-
-
-def _check_inputs(spec: Input, frames: Sequence[Frame], inputs: Frame) -> None:
-    """The device's preprocessing must give what the workstation's gave, to a grey level.
-
-    Another version of OpenCV may round differently; two levels would be another filter.
+    Raises:
+        BackendError: one of them does not run here.
+        BundleError: a file is missing or altered, or a bundle answers with pictures.
+        InputError: the bundles answer with other labels.
     """
-    for index, (frame, expected) in enumerate(zip(frames, inputs, strict=True)):
-        found = preprocess(frame, spec)
-        apart = int(np.abs(found.astype(np.int16) - expected).max())
-        if apart > 1:
-            raise InputError(
-                f"preprocessing differs from the workstation's: frame {index} by {apart} of 255"
-                " levels, expected at most 1; install the OpenCV and Pillow that edgecnn asks for"
-            )
+    _check_arguments(frames, backend)
+    if bundle.classifier().labels != other.classifier().labels:
+        raise InputError(
+            f"{bundle.path} and {other.path} answer with other labels; expected two bundles of one"
+            " network"
+        )
+    frames = read_golden(bundle).frames if frames is None else frames
+    frames = same_pictures(frames, bundle.classifier().input, other.classifier().input)
+    comparison, verdicts = Comparison(), []
+    for each in (bundle, other):
+        each.check()
+        manifest = each.classifier()
+        artifact = manifest.artifacts[0]
+        with closing(opener(each, artifact, backend)) as engine:
+            inputs = inputs_of(frames, manifest.input)
+            verdict = comparison.verdict(manifest, artifact, engine, inputs)
+        verdicts.append(replace(verdict, file=str(each.path / artifact.file)))
+    return Report(verdicts)
+
+
+def _check_arguments(frames: Sequence[Frame] | None, backend: str) -> None:
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    if frames is not None and not frames:
+        raise InputError("no frames to verify with; expected at least one image")

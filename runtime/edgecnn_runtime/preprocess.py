@@ -7,7 +7,7 @@ cannot differ. What it does is described by `manifest.Input` and by nothing else
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,49 +135,53 @@ def graph_input(frame: Frame, spec: Input) -> Frame:
 class Matrices(NamedTuple):
     """What `preprocess` does to frames of one size, for a graph that is to do it itself.
 
-    Each channel becomes rows · channel · columnsᵀ, and each pixel mix · pixel.
+    Whole blocks of pixels are averaged, each channel then becomes rows · channel · columnsᵀ, and
+    each pixel mix · pixel.
 
     Attributes:
-        rows: float32 (height of the cut, H).
-        columns: float32 (width of the cut, W).
+        blocks: where they lie, (top, left, how many in a column, how many in a row).
+        side: of a block, in pixels.
+        rows: float32 (height of the cut, blocks in a column).
+        columns: float32 (width of the cut, blocks in a row).
+        filter: of rows and columns; `linear` is OpenCV's, `antialias` one of Pillow's, which
+            rounds to grey levels between columns and rows.
         mix: float32 (C, 3), of the channels B, G and R.
-        rounds: whether the filter rounds to grey levels between columns and rows.
         place: top and left of the picture, where a border is around it.
     """
 
+    blocks: tuple[int, int, int, int]
+    side: int
     rows: NDArray[np.float32]
     columns: NDArray[np.float32]
+    filter: Literal["linear", "antialias"]
     mix: NDArray[np.float32]
-    rounds: bool
     place: tuple[int, int] | None
 
 
 def as_matrices(spec: Input, height: int, width: int) -> Matrices:
-    """Read off the matrices from what `preprocess` makes of frames with one lit row or column."""
-    plan, interpolation = _plan(spec, height, width), spec.interpolation
-    (top, left, cut_h, cut_w), (resized_h, resized_w) = plan.cut, plan.resized
-    averaged = interpolation == "area+linear"
-    factor = max(1, min(height // resized_h, width // resized_w)) if averaged else 1
+    """Read off the matrices from what `preprocess` makes of pictures with one lit line each."""
+    plan = _plan(spec, height, width)
+    top, left, cut_h, cut_w = plan.cut
+    is_linear = spec.interpolation == "area+linear"
+    side = _factor((height, width), plan.resized) if is_linear else 1
+    blocks = _whole_blocks((height, width), side)
+
+    def lines(count: int, resized: int, start: int, cut: int) -> NDArray[np.float32]:
+        """Where each of so many lines goes, one of them lit in each column of a picture."""
+        lit = np.eye(count, dtype=np.float32)
+        of_lines = _Plan((resized, count), (start, 0, cut, count), None)
+        return np.asarray(_resize(lit, of_lines, spec.interpolation), np.float32)
+
     mix = _colour(np.eye(3, dtype=np.float32)[None], spec.color)[0].T
     return Matrices(
-        _lit_lines(height, resized_h, top, cut_h, factor, interpolation),
-        _lit_lines(width, resized_w, left, cut_w, factor, interpolation),
+        blocks,
+        side,
+        lines(blocks[2], plan.resized[0], top, cut_h),
+        lines(blocks[3], plan.resized[1], left, cut_w),
+        "linear" if is_linear else "antialias",
         np.ascontiguousarray(mix),
-        not averaged,
         plan.place,
     )
-
-
-def _lit_lines(
-    length: int, resized: int, start: int, cut: int, factor: int, interpolation: str
-) -> NDArray[np.float32]:
-    """Where each of `length` lines goes: float32 (cut, length).
-
-    The picture has one lit line a column, in columns so wide that averaging makes pixels of them.
-    """
-    lit = np.repeat(np.eye(length, dtype=np.float32), factor, axis=1)
-    plan = _Plan((resized, length), (start, 0, cut, length), None)
-    return np.asarray(_resize(lit, plan, interpolation), np.float32)
 
 
 def preprocess_frame(frame: Frame, spec: FrameInput) -> Frame:
@@ -208,7 +212,7 @@ def _resize(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any
         return frame[top : top + height, left : left + width]
     if interpolation != "area+linear":
         return _resize_antialias(frame, plan, interpolation)
-    factor = min(frame.shape[0] // plan.resized[0], frame.shape[1] // plan.resized[1])
+    factor = _factor(frame.shape, plan.resized)
     if (plan.resized[0] * factor, plan.resized[1] * factor) == frame.shape[:2]:
         # Whole blocks become pixels, so that only the cut's own blocks need to be averaged.
         part = frame[
@@ -222,12 +226,22 @@ def _resize(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any
     return small[top : top + height, left : left + width]
 
 
+def _factor(size: tuple[int, ...], resized: tuple[int, int]) -> int:
+    """The side of the blocks that become pixels before the linear filter; 1 where none do."""
+    return max(1, min(size[0] // resized[0], size[1] // resized[1]))
+
+
+def _whole_blocks(size: tuple[int, ...], factor: int) -> tuple[int, int, int, int]:
+    """Top, left, and how many fit into a column and a row, from the middle of the frame."""
+    rows, columns = size[0] // factor, size[1] // factor
+    return (size[0] - rows * factor) // 2, (size[1] - columns * factor) // 2, rows, columns
+
+
 def _decimate(frame: NDArray[Any], factor: int) -> NDArray[Any]:
     """Average whole blocks of pixels, so that the linear filter that follows does not alias."""
     if factor < 2:
         return frame
-    rows, columns = frame.shape[0] // factor, frame.shape[1] // factor
-    top, left = (frame.shape[0] - rows * factor) // 2, (frame.shape[1] - columns * factor) // 2
+    top, left, rows, columns = _whole_blocks(frame.shape, factor)
     whole = frame[top : top + rows * factor, left : left + columns * factor]
     return _uint8(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
 

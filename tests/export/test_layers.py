@@ -16,9 +16,9 @@ from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import in_pytorch, predict_all
 from edgecnn.models import layers as ours
 from edgecnn.training.inputs import input_for
+from edgecnn_export.outputs import inputs_of, outputs_of
 from edgecnn_export.sessions import float_session
 from edgecnn_export.to_onnx import seal, to_onnx, trace
-from edgecnn_export.verify import answers_of
 from edgecnn_runtime.backends.ort import open_ort
 
 SHAPE = (4, 12, 14)
@@ -129,7 +129,7 @@ def test_a_network_of_ones_own_exports_from_frames_to_probabilities(tmp_path: Pa
     onnx.save(to_onnx(network, spec, data.labels), tmp_path / "own.onnx")
     digits = list(some_frames(data.val, 30))
     backend = open_ort(tmp_path / "own.onnx", "onnxruntime")
-    answers = answers_of(backend, spec, digits)
+    answers = outputs_of(backend, inputs_of(digits, spec)).probabilities
     expected = predict_all(in_pytorch(network, spec), digits)
     assert np.ptp(expected, axis=0).max() > 1e-3  # digits are told apart
     np.testing.assert_allclose(answers, expected, atol=1e-5)

@@ -14,7 +14,11 @@ from edgecnn_runtime.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgecnn_export.export import Exported, ExportResult
     from edgecnn_export.filters import FilterExport
+    from edgecnn_export.verdict import Verdict
+
+TABLE_ROWS = 10
 
 
 def command(
@@ -35,9 +39,29 @@ def command(
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Input size; the model's by default.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="A list of fp32, fp16 and bf16.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="A list of fp32, fp16, bf16, int8 (TensorRT) and int8-cpu.")
+    ] = "fp32",
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Images for the parity; the run's own.")
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Images for calibration, parity and verdict; the run's own."
+        ),
+    ] = None,
+    calibration: Annotated[
+        str, typer.Option(help="Of INT8: minmax, entropy, percentile, or auto for the best.")
+    ] = "auto",
+    calibration_images: Annotated[int, typer.Option(min=1, help="Of the training split.")] = 500,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, help="Points of top-1 that INT8 may lose; 0.5 where labels are known."),
+    ] = None,
+    qat_epochs: Annotated[
+        int, typer.Option(min=0, help="Of fine-tuning a run in INT8, where it loses more.")
+    ] = 0,
+    sensitivity: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw what each layer costs in INT8."),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="A text file, one label a line.")] = None,
     mean: Annotated[str | None, typer.Option(help="Scale 0 to 1: 0.485,0.456,0.406")] = None,
@@ -80,10 +104,12 @@ def command(
     """
     from edgecnn.commands.train import parse_resolution
     from edgecnn.filters import parse_settings
+    from edgecnn.visualization.pictures import check_picture
     from edgecnn_export.combine import open_sources
     from edgecnn_export.export import export
     from edgecnn_export.filters import export_filter
-    from edgecnn_export.precisions import parse_precisions
+    from edgecnn_export.int8 import Int8Options
+    from edgecnn_export.precisions import INT8, parse_precisions
     from edgecnn_export.sources import Options
     from edgecnn_export.to_onnx import GraphOptions
 
@@ -94,6 +120,20 @@ def command(
         frame=parse_resolution(frame) if frame else None,
     )
     precisions = parse_precisions(precision)
+    int8 = Int8Options(
+        calibration=calibration,
+        images=calibration_images,
+        max_drop=max_drop,
+        qat_epochs=qat_epochs,
+        sensitivity=sensitivity is not None,
+    )
+    if int8 != Int8Options() and not set(precisions) & set(INT8):
+        raise InputError(
+            f"--precision {precision} has no INT8 to calibrate; add int8 or int8-cpu, or leave out"
+            " the options for it"
+        )
+    if sensitivity:
+        check_picture(sensitivity)
     people = console(json)
     if len(models) == 1 and models[0].startswith("filter:"):
         given = {
@@ -138,7 +178,13 @@ def command(
     )
     source = open_sources(models, options, crops)
     exported = export(
-        source, out, data=data, options=graph, precisions=precisions, exporter=exporter
+        source,
+        out,
+        data=data,
+        options=graph,
+        precisions=precisions,
+        int8=int8,
+        exporter=exporter,
     )
     if source.weights == "random":
         people.print(
@@ -160,12 +206,63 @@ def command(
             f" {agreement.frames} images: largest difference {agreement.max_abs:.1e}, top-1"
             f" agreement {agreement.top1_agreement:.4f}"
         )
-        if artifact.kept:
-            people.print(
-                f"  in FP32, whose values or operators {artifact.precision} has not:"
-                f" {', '.join(artifact.kept)}"
-            )
+        _print_precision(artifact, people)
+    if sensitivity:
+        _show_sensitivity(exported, sensitivity, people)
+    if exported.verdict:
+        _print_verdict(exported.verdict, people)
     write_result(exported, json)
+
+
+def _print_precision(artifact: Exported, people: Console) -> None:
+    """How it was calibrated, and what was not converted."""
+    found, why = artifact.calibration, f"{artifact.precision} has not their values or operators"
+    if found:
+        people.print(f"  calibrated by {found.method} on {found.images} of {found.source}")
+        why = "eight bits cost too much there"
+    if artifact.kept:
+        people.print(f"  in FP32, since {why}: {', '.join(artifact.kept)}")
+
+
+def _show_sensitivity(exported: ExportResult, path: Path, people: Console) -> None:
+    """The worst layers as a table, all of them as a picture."""
+    from rich.table import Table
+
+    from edgecnn.visualization.pictures import save_picture
+    from edgecnn.visualization.sensitivity import draw_sensitivity
+    from edgecnn_export.sensitivity import worst_first
+
+    (artifact, *_) = (a for a in exported.artifacts if a.calibration)
+    costs = [(cost.layer, cost.divergence) for cost in exported.sensitivity]
+    title = f"{exported.bundle}: what each layer costs in {artifact.precision}"
+    save_picture(draw_sensitivity(costs, title=title, kept=artifact.kept), path)
+    table = Table("layer alone in INT8", box=None, header_style="bold")
+    table.add_column("KL divergence", justify="right")
+    table.add_column("points of top-1 lost", justify="right")
+    for cost in worst_first(exported.sensitivity)[:TABLE_ROWS]:
+        table.add_row(cost.layer, f"{cost.divergence:.2e}", f"{cost.top1_points:.1f}")
+    people.print(table)
+    people.print(f"all {len(costs)} layers: {path}")
+
+
+def _print_verdict(verdict: Verdict, people: Console) -> None:
+    from rich.table import Table
+
+    table = Table("precision", box=None, header_style="bold")
+    for column in ("top-1", "p50, ms", "times the first", "95%"):
+        table.add_column(column, justify="right")
+    for row in verdict.rows:
+        low, high = row.interval
+        table.add_row(
+            row.precision,
+            f"{row.top1:.4f}",
+            f"{row.p50_ms:.3f}",
+            f"{row.ratio:.2f}",
+            f"{low:.2f} to {high:.2f}",
+        )
+    people.print(f"on {verdict.images} held-out images, and on {verdict.device}:", markup=False)
+    people.print(table)
+    people.print(f"[bold]{verdict.why}[/]")
 
 
 def _refuse_for_filters(given: Mapping[str, object]) -> None:

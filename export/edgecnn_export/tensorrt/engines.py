@@ -14,6 +14,7 @@ from edgecnn_runtime.errors import BackendError, BundleError
 from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
 BF16_FROM = 80  # compute capability
+FOR_CPUS = "int8-cpu"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def compile_bundle(
 
     Raises:
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
-            takes frames of any size, or a target has not got a precision.
+            takes frames of any size, has no graph but one for CPUs, or a target has not got a
+            precision.
     """
     _check_precisions(bundle, targets)
     done = []
@@ -86,14 +88,20 @@ def compilable(bundle: Bundle) -> tuple[OnnxArtifact, ...]:
     """The graphs that engines can be compiled from.
 
     Raises:
-        BackendError: they take frames of any size.
+        BackendError: they take frames of any size, or there is none but for CPUs.
     """
     if isinstance(bundle.manifest, ImageManifest):
         raise BackendError(
             f"{bundle.path} takes frames of any size, and engines are compiled for one: it runs on"
             " ONNX Runtime, as it is"
         )
-    return bundle.manifest.onnx
+    graphs = tuple(graph for graph in bundle.manifest.onnx if graph.precision != FOR_CPUS)
+    if not graphs:
+        raise BackendError(
+            f"{bundle.path} has only {FOR_CPUS}, whose zero points TensorRT refuses; export it with"
+            " --precision int8"
+        )
+    return graphs
 
 
 def _check_precisions(bundle: Bundle, targets: list[str]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn_runtime.errors import unknown_name
+from edgecnn_runtime.errors import BackendError, unknown_name
 
 if TYPE_CHECKING:
     from edgecnn_runtime.bundle import Bundle
+    from edgecnn_runtime.manifest import Artifact
 
 BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
 
@@ -30,6 +31,16 @@ class Backend(Protocol):
     def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]: ...  # (N, H, W, C) -> (N, K)
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class GraphBackend(Backend, Protocol):
+    """A backend that runs the ONNX graph itself, which describes itself and names its outputs."""
+
+    @property
+    def metadata(self) -> dict[str, str]: ...
+
+    def infer_all(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[Any]]: ...
 
 
 def shares_cores(backend: Backend) -> bool:
@@ -63,5 +74,31 @@ def open_backend(
         raise unknown_name("backend", name, BACKENDS)
     from edgecnn_runtime.backends.ort import open_ort
 
-    path = bundle.file(bundle.onnx(precision))
-    return open_ort(path, name, threads=threads, spin=spin)
+    graph = bundle.onnx(precision)
+    path = bundle.file(graph)
+    return open_ort(path, name, precision=graph.precision, threads=threads, spin=spin)
+
+
+def open_artifact(bundle: Bundle, artifact: Artifact, name: str = "auto") -> Backend:
+    """Open one artifact of a bundle, whatever it is.
+
+    Args:
+        name: what is to run an ONNX graph, one of `BACKENDS`.
+
+    Raises:
+        BackendError: it cannot run here; the message tells what it needs and what is here.
+        BundleError: the file is missing or altered, or takes other frames than the manifest says.
+    """
+    from edgecnn_runtime.backends.cuda import compute_capability
+    from edgecnn_runtime.manifest import EngineArtifact
+
+    path = bundle.file(artifact)
+    if isinstance(artifact, EngineArtifact):
+        gpu = compute_capability()
+        here = f"{gpu}, where this version runs no engines yet" if gpu else "no NVIDIA GPU"
+        raise BackendError(
+            f"needs {artifact.target}, {artifact.compiler} {artifact.version} (here: {here})"
+        )
+    from edgecnn_runtime.backends.ort import open_ort
+
+    return open_ort(path, name, precision=artifact.precision)

@@ -73,7 +73,11 @@ def read_golden(bundle: Bundle) -> Golden:
         BundleError: it has none, or they cannot be read.
     """
     with _opened(bundle) as arrays:
-        return Golden(_several(arrays, "frame"), arrays["inputs"], arrays["probabilities"])
+        found = Golden(_several(arrays, "frame"), arrays["inputs"], arrays["probabilities"])
+        counts = len(found.frames), len(found.inputs), len(found.probabilities)
+        if not counts[0] or len(set(counts)) > 1:
+            raise ValueError("{} frames, {} inputs and {} answers".format(*counts))
+        return found
 
 
 def read_golden_pictures(bundle: Bundle) -> GoldenPictures:

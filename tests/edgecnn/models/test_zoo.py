@@ -127,6 +127,7 @@ def test_every_network_takes_other_resolutions_down_to_its_smallest(name: str) -
     network = without_weights(name, num_classes=7, in_channels=1).eval()
     for height, width in [
         (row.smallest + 33, row.smallest + 70),
+        (row.smallest + 16, row.smallest + 9),  # odd maps between the layers
         (row.smallest, row.smallest),
     ]:
         check_resolution(name, height, width)
@@ -175,6 +176,26 @@ def test_a_fresh_network_does_not_let_its_input_vanish(name: str) -> None:
     with torch.no_grad():
         out = features.eval()(torch.randn(8, 3, 64, 64))  # batch norm passes everything on
     assert 1e-3 < float(out.std()) < 100
+
+
+def test_fractalnet_normalises_in_evaluation_by_what_the_whole_network_gives() -> None:
+    torch.manual_seed(0)
+    network = build("fractalnet20").train()
+    x = torch.randn(4, 3, 32, 32)
+    for _ in range(40):
+        network(x)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    found: list[float] = []
+    for norm in norms:
+        norm.register_forward_hook(
+            lambda m, inputs, _: found.append(
+                float((inputs[0].var((0, 2, 3)) / m.running_var).median())
+            )
+        )
+    with torch.no_grad():
+        network.eval()(x)
+    assert len(found) == len(norms) == 35
+    assert all(0.5 < ratio < 2 for ratio in found)
 
 
 def test_a_width_for_a_network_without_one_names_those_that_have() -> None:
