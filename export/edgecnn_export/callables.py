@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from edgecnn_export.checkpoints import load_weights
-from edgecnn_export.logits import find_logits, one_line
+from edgecnn_export.logits import find_logits
 from edgecnn_export.random_weights import randomise
 from edgecnn_export.sources import Options, Source, make_input, numbered, torch_source
-from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.errors import InputError, one_line, unknown_name
 
 NAME = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 

@@ -18,9 +18,10 @@ from edgecnn.data import DataSet, colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
 from edgecnn_export.agreement import Answers
+from edgecnn_export.choice import AUTO, Choice, choose
 from edgecnn_export.fine_tune import fine_tuning
 from edgecnn_export.frame_graph import levels_apart, takes_frames
-from edgecnn_export.graph_file import write_graph
+from edgecnn_export.graph_file import opset_of, write_graph
 from edgecnn_export.int8 import DEFAULT as DEFAULT_INT8
 from edgecnn_export.int8 import Int8, Int8Options
 from edgecnn_export.material import held_out, material
@@ -48,11 +49,12 @@ CAMERA_FRAMES = 64  # on which a graph that takes frames as they are is tried
 
 @dataclass(frozen=True)
 class ParityFigures:
-    """Of a graph against PyTorch."""
+    """Of a graph against PyTorch; `max_share` is `max_abs` as a share of the answer."""
 
     max_abs: float
     top1_agreement: float
     frames: int
+    max_share: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class ExportResult:
     Attributes:
         sensitivity: what each layer costs in INT8, where that was looked at.
         verdict: which precision to use here; where there are several and labelled images.
+        exporter: of PyTorch, that made the graph; None where the graph was there already.
+        remarks: why it was not the first one, and what it could not do.
     """
 
     bundle: str
@@ -96,6 +100,8 @@ class ExportResult:
     artifacts: list[Exported]
     sensitivity: list[LayerCost] = field(default_factory=list)
     verdict: Verdict | None = None
+    exporter: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def export(
@@ -106,6 +112,8 @@ def export(
     options: GraphOptions = DEFAULT,
     precisions: Sequence[str] = ("fp32",),
     int8: Int8Options = DEFAULT_INT8,
+    exporter: str = AUTO,
+    colour: int = COLOUR_CROPS,
 ) -> ExportResult:
     """Export a model into a bundle.
 
@@ -115,6 +123,8 @@ def export(
         options: what the graphs are to look like.
         precisions: a graph of each, in this order; the runtime opens the first.
         int8: how INT8 is made, where it is among the precisions.
+        exporter: of PyTorch, one of `EXPORTERS`; by default the first whose graph agrees.
+        colour: crops of colour photographs on which parity is measured, beside the data.
 
     Raises:
         CheckFailedError: a graph does not give the training path's answers; nothing is written.
@@ -122,8 +132,9 @@ def export(
     """
     loaded = _load(source, data)
     real = list(some_frames(loaded.val, REAL_IMAGES)) if loaded else []
-    shown = _shown(source, real, colour_crops(COLOUR_CROPS))
-    graph = source.graph(options)
+    shown = _shown(source, real, colour_crops(colour))
+    choice = choose(source, options, shown.frames, shown.answers, exporter)
+    graph, options = choice.graph, choice.options
     spec, camera = source.spec, None
     if options.frame is not None:
         spec = msgspec.structs.replace(spec, frame=options.frame)
@@ -147,7 +158,9 @@ def export(
                 made = convert(precision, graph, source.spec, shown.frames)
             costs = costs or made.sensitivity
             weights = write_graph(made.graph, file)
-            agreement = parity(file, source.spec, shown.frames, shown.answers, precision)
+            agreement = choice.agreement
+            if precision != "fp32":
+                agreement = parity(file, source.spec, shown.frames, shown.answers, precision)
             if camera and agreement.holds:
                 whole = takes_frames(made.graph, spec)
                 weights = write_graph(whole, file)
@@ -163,7 +176,12 @@ def export(
                 kept=made.kept,
                 data=File(**file_entry(weights)) if weights else None,
             )
-            figures = ParityFigures(agreement.max_abs, agreement.top1_agreement, agreement.frames)
+            figures = ParityFigures(
+                agreement.max_abs,
+                agreement.top1_agreement,
+                agreement.frames,
+                agreement.max_share,
+            )
             artifacts.append(artifact)
             size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
             exported.append(
@@ -179,7 +197,7 @@ def export(
             artifacts=tuple(artifacts),
             golden=File(**file_entry(golden_file)),
             metrics=source.metrics,
-            provenance=_provenance(source, data, exported, options.opset),
+            provenance=_provenance(source, data, exported, choice, colour),
         )
         write_manifest(staging, manifest)
         chosen = None
@@ -187,7 +205,9 @@ def export(
         # No CPU runs BF16; and the judges are frames that were preprocessed already.
         if judges and judges.targets is not None and len(files) > 1 and camera is None:
             chosen = verdict(files, judges, int8.allowed)
-    return ExportResult(str(out), source.weights, exported, list(costs), chosen)
+    return ExportResult(
+        str(out), source.weights, exported, list(costs), chosen, choice.exporter, choice.remarks
+    )
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -246,14 +266,22 @@ def _golden(spec: Input, shown: _Shown) -> Golden:
 
 
 def _provenance(
-    source: Source, data: str | None, exported: Sequence[Exported], opset: int
+    source: Source,
+    data: str | None,
+    exported: Sequence[Exported],
+    choice: Choice,
+    colour: int,
 ) -> dict[str, object]:
+    exporter: dict[str, object] = {}
+    if choice.exporter:
+        exporter = {"exporter": {"name": choice.exporter, "remarks": choice.remarks}}
     return {
         **source.provenance,
-        **made_with(opset),
+        **made_with(opset_of(choice.graph)),
+        **exporter,
         "parity": {
             "data": data or source.data,
-            "colour_crops": COLOUR_CROPS,
+            "colour_crops": colour,
             **{graph.precision: asdict(graph.parity) for graph in exported},
         },
         "calibration": {g.precision: asdict(g.calibration) for g in exported if g.calibration},

@@ -21,6 +21,11 @@ def check(model: ir.Model) -> None:
     common.CheckerPass(full_check=True)(model)
 
 
+def opset_of(model: onnx.ModelProto) -> int:
+    """The opset of ONNX's own operators."""
+    return int(next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")))
+
+
 def convert_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """The same graph in another opset; its weights stay out of what the converter copies."""
     inputs = len(model.graph.input)

@@ -11,7 +11,7 @@ import onnx
 from onnxscript import ir
 from onnxscript.ir.passes import common
 
-from edgecnn_export.graph_file import check, convert_opset
+from edgecnn_export.graph_file import check, convert_opset, opset_of
 from edgecnn_export.names import rename
 from edgecnn_export.simplify import add_constant, remove_unused
 
@@ -61,7 +61,7 @@ def to_half(
 
 def undefined(graph: onnx.ModelProto, precision: Half) -> tuple[str, ...]:
     """Nodes whose operator ONNX or TensorRT does not have in a precision, in their order."""
-    opset = next(o.version for o in graph.opset_import if o.domain in ("", "ai.onnx"))
+    opset = opset_of(graph)
     if precision == "bf16":
         opset = BF16_OPSET
     return tuple(node.name for node in graph.graph.node if not _exists(node, opset, precision))

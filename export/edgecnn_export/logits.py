@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edgecnn.models.cost import run_once
-from edgecnn_runtime.errors import InputError
+from edgecnn_runtime.errors import InputError, one_line
 
 BATCH = 2
 Key = int | str
@@ -100,9 +100,3 @@ def _described(answer: Any) -> str:
         for key, a in _answers(answer)
     )
     return f"{type(answer).__name__} ({inside})" if inside else type(answer).__name__
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error, or its kind where it says nothing."""
-    said = str(error).strip()
-    return said.splitlines()[0] if said else type(error).__name__

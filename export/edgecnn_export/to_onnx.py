@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +18,18 @@ import torch
 from onnxscript import ir
 from torch import nn
 
-from edgecnn_export.graph_file import check
+from edgecnn_export.dynamo import FIRST_OPSET, export_dynamo
+from edgecnn_export.graph_file import check, convert_opset, opset_of
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.simplify import simplify
-from edgecnn_runtime.errors import InputError
+from edgecnn_runtime.errors import InputError, one_line, unknown_name
 from edgecnn_runtime.manifest import Input
 
 OUTPUT, LOGITS = "probabilities", "logits"
 TOP = ("top_probabilities", "top_classes")
 OPSET = 17  # the newest that JetPack 6's TensorRT 10.3 is sure to parse
 OPSETS = range(13, 21)
+EXPORTERS = ("torchscript", "dynamo")  # a second, and the opset that was asked for; ten seconds
 
 
 def check_opset(opset: int) -> None:
@@ -47,15 +51,19 @@ class GraphOptions:
             classes: `top_probabilities` float32 and `top_classes` int32, both (batch, top_k).
         frame: (height, width) of camera frames that the graph takes as they are; None where it
             takes preprocessed ones.
+        exporter: of PyTorch, one of `EXPORTERS`.
     """
 
     opset: int = OPSET
     logits: bool = False
     top_k: int | None = None
     frame: tuple[int, int] | None = None
+    exporter: str = "torchscript"
 
     def __post_init__(self) -> None:
         check_opset(self.opset)
+        if self.exporter not in EXPORTERS:
+            raise unknown_name("exporter", self.exporter, EXPORTERS)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -64,6 +72,10 @@ class GraphOptions:
 
 
 DEFAULT = GraphOptions()
+
+
+class ExportError(InputError):
+    """An exporter of PyTorch cannot export the network, or only as a graph that is not valid."""
 
 
 class Deployed(nn.Module):
@@ -99,23 +111,45 @@ def to_onnx(
 ) -> onnx.ModelProto:
     """Export a classifier.
 
-    PyTorch's TorchScript exporter is used: a tenth of the other's time, and it writes the opset
-    that was asked for. What it writes is checked against PyTorch before anyone sees it.
+    What an exporter writes is to be checked against PyTorch before anyone sees it.
 
     Args:
         network: float (N, C, H, W) -> logits (N, classes).
-        options: outputs and opset.
+        options: outputs, opset and exporter; a graph of `dynamo` that cannot be converted to an
+            older opset keeps its own.
 
     Returns:
         The graph: `frames` uint8 (batch, H, W, C) -> `probabilities` (batch, classes).
 
     Raises:
-        InputError: PyTorch cannot export the network.
+        ExportError: PyTorch cannot export the network.
+        InputError: an option does not fit it.
     """
     deployed = Deployed(network, spec, logits=options.logits).eval()
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
-    open_axes = {name: {0: "batch"} for name in (INPUT, *options.outputs)}
-    model = trace(deployed, example, options.outputs, open_axes, options.opset)
+    try:
+        if options.exporter == "dynamo":
+            return _by_dynamo(deployed, example, spec, labels, options)
+        open_axes = {name: {0: "batch"} for name in (INPUT, *options.outputs)}
+        model = trace(deployed, example, options.outputs, open_axes, options.opset)
+        return finish(model, spec, labels, options)
+    except InputError:
+        raise
+    except Exception as error:  # of PyTorch's exporter, ONNX's checker, or a rewriting in between
+        raise ExportError(f"PyTorch cannot export this network: {one_line(error)}") from error
+
+
+def _by_dynamo(
+    deployed: Deployed,
+    example: torch.Tensor,
+    spec: Input,
+    labels: tuple[str, ...],
+    options: GraphOptions,
+) -> onnx.ModelProto:
+    model = export_dynamo(deployed, example, options.outputs, options.opset)
+    if options.opset < opset_of(model) < FIRST_OPSET:
+        with suppress(Exception):  # not every operator has a way back
+            return finish(convert_opset(model, options.opset), spec, labels, options)
     return finish(model, spec, labels, options)
 
 
@@ -133,9 +167,10 @@ def trace(
         open_axes: the axes of input and outputs that may have any size, by name.
 
     Raises:
-        InputError: PyTorch cannot export it.
+        ExportError: PyTorch cannot export it.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    silence = redirect_stdout(io.StringIO())  # into which it writes a graph that it gives up
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), silence:
         warnings.simplefilter("ignore")  # the exporter speaks of its successor
         path = Path(folder) / "model.onnx"
         try:
@@ -150,8 +185,7 @@ def trace(
                 dynamo=False,
             )
         except Exception as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"PyTorch cannot export this network: {reason}") from error
+            raise ExportError(f"PyTorch cannot export this network: {one_line(error)}") from error
         return onnx.load(path)
 
 

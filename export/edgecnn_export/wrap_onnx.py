@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
-from edgecnn_export.graph_file import convert_opset
+from edgecnn_export.graph_file import convert_opset, opset_of
 from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
 from edgecnn_export.sources import Options, Source, make_input, numbered
 from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
@@ -76,7 +76,7 @@ class ForeignOnnx:
     ) -> onnx.ModelProto:
         model = onnx.ModelProto()
         model.CopyFrom(self.proto)
-        own = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        own = opset_of(model)
         if own < 13:  # Softmax changed its meaning with 13
             model = convert_opset(model, options.opset)
         graph = model.graph

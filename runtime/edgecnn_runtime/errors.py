@@ -71,3 +71,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str], more: str = "") -> 
     if close:
         return InputError(f"unknown {kind} {name!r}; did you mean {close[0]!r}?")
     return InputError(f"unknown {kind} {name!r}; expected one of: {', '.join(names)}{more}")
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error of somebody else's, or its kind where it says nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

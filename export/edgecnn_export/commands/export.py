@@ -26,7 +26,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help="Run, zoo name, filter:NAME, torchvision:NAME or .onnx; several answer as one.",
+            help="Run, zoo name, torchvision:NAME, timm:NAME, package.module:callable, .onnx or"
+            " filter:NAME; several answer as one.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")],
@@ -71,9 +72,12 @@ def command(
         bool, typer.Option("--invert", help="The camera sees dark on light.")
     ] = False,
     weights: Annotated[
-        Path | None, typer.Option(help="A file of weights, for torchvision:NAME or a zoo name.")
+        Path | None, typer.Option(help="A file of weights, for any MODEL that has none inside.")
     ] = None,
     opset: Annotated[int, typer.Option(help="Of ONNX; 17 is safe for JetPack 6.")] = 17,
+    exporter: Annotated[
+        str, typer.Option(help="PyTorch's: torchscript, dynamo, or auto, which tries both.")
+    ] = "auto",
     logits: Annotated[
         bool, typer.Option("--logits", help="A second output, before the softmax.")
     ] = False,
@@ -149,6 +153,7 @@ def command(
             "--frame": frame,
             "--precision": precisions != ("fp32",),
             "--crops": crops != "center",
+            "--exporter": exporter != "auto",
         }
         _refuse_for_filters(given)
         name = models[0].removeprefix("filter:")
@@ -172,7 +177,15 @@ def command(
         seed=seed,
     )
     source = open_sources(models, options, crops)
-    exported = export(source, out, data=data, options=graph, precisions=precisions, int8=int8)
+    exported = export(
+        source,
+        out,
+        data=data,
+        options=graph,
+        precisions=precisions,
+        int8=int8,
+        exporter=exporter,
+    )
     if source.weights == "random":
         people.print(
             "[bold red]RANDOM WEIGHTS[/]: this bundle shows speed, its labels mean nothing"
@@ -184,6 +197,8 @@ def command(
         people.print(
             f"takes BGR frames of {height}x{across} (height x width) as the camera gives them"
         )
+    for remark in exported.remarks:
+        people.print(f"NOTE: {remark}", markup=False)
     for artifact in exported.artifacts:
         agreement = artifact.parity
         people.print(
