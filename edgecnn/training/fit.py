@@ -28,6 +28,7 @@ from edgecnn.models.cost import parameters
 from edgecnn.training.checkpoint import SafetensorsIO
 from edgecnn.training.initial import initialise
 from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
+from edgecnn.training.loss import check_loss
 from edgecnn.training.module import Classification
 from edgecnn.training.run import Run, is_run, read_run, write_run
 from edgecnn.training.weights import save_tensors
@@ -64,15 +65,17 @@ def fit(
         progress: draw a bar on standard error where that is a terminal.
 
     Raises:
-        InputError: `out` holds something already, or nothing to resume, or another run.
+        InputError: `out` holds something already, or nothing to resume, or another run; a loss
+            that the network cannot train with.
         InterruptedRunError: on SIGINT; the run can be resumed.
     """
-    _prepare(run, out, resume)
-    atomic_write(out / "split.json", msgspec.json.encode(data.record))
     torch.manual_seed(run.seed)
     network = run.network().to(memory_format=torch.channels_last)
     if run.init and not resume:
         initialise(network, run.model, run.init)
+    check_loss(run.recipe.loss, network, run.model)
+    _prepare(run, out, resume)
+    atomic_write(out / "split.json", msgspec.json.encode(data.record))
     train, val = _loaders(run, data)
     steps = len(train) * run.recipe.epochs
     module = Classification(network, run, steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgecnn.data import colour_crops
-from edgecnn.filters import FILTERS, NamedFilter
+from edgecnn.filters import NamedFilter, named_filter
 from edgecnn_export.agreement import PictureAgreement, compare_pictures
 from edgecnn_export.export import COLOUR_CROPS, file_entry, made_with
 from edgecnn_export.graph_file import write_graph
@@ -23,7 +23,7 @@ from edgecnn_export.sessions import INPUT
 from edgecnn_export.to_onnx import OPSET, check_opset, seal, trace
 from edgecnn_export.verify import batch_of, pictures_of
 from edgecnn_runtime.bundle import GoldenPictures, staged_folder, write_manifest
-from edgecnn_runtime.errors import CheckFailedError, unknown_name
+from edgecnn_runtime.errors import CheckFailedError
 from edgecnn_runtime.manifest import (
     File,
     Filter,
@@ -114,22 +114,27 @@ class FilterExport:
 
 
 def export_filter(
-    name: str, out: Path, *, opset: int = OPSET, crops: int = COLOUR_CROPS
+    name: str,
+    out: Path,
+    *,
+    settings: Mapping[str, float] | None = None,
+    opset: int = OPSET,
+    crops: int = COLOUR_CROPS,
 ) -> FilterExport:
     """Export a named filter into a bundle.
 
     Args:
         name: one of `FILTERS`.
+        settings: those that are to be others than its row says.
         crops: colour crops, each of its own size, on which its graph must agree with PyTorch.
 
     Raises:
         CheckFailedError: the graph does not give PyTorch's pictures; nothing is written.
-        InputError: no such filter, or `out` holds something else.
+        InputError: no such filter or setting, or `out` holds something else.
     """
-    if name not in FILTERS:
-        raise unknown_name("filter", name, FILTERS)
-    row = FILTERS[name]
-    module = row.make().eval()
+    row = named_filter(name)
+    settings = row.complete(settings or {})
+    module = row.build(**settings).eval()
     spec = FrameInput(channels=_channels(row), color=row.color)
     picture = picture_of(row)
     frames = colour_crops(crops)
@@ -140,12 +145,12 @@ def export_filter(
         pictures = tuple(in_pytorch(module, spec, picture, small))
         golden.write_bytes(GoldenPictures(small, pictures).to_bytes())
         manifest = ImageManifest(
-            model=Filter(name=name, help=row.help),
+            model=Filter(name=name, help=row.describe(**settings)),
             input=spec,
             picture=picture,
             artifacts=(OnnxArtifact(**file_entry(graph), precision="fp32"),),
             golden=File(**file_entry(golden)),
-            provenance={"filter": name, **made_with(opset)},
+            provenance={"filter": name, "settings": settings, **made_with(opset)},
         )
         agreement = _parity(graph, manifest, module, frames)
         if not agreement.holds:

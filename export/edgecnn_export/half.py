@@ -27,7 +27,10 @@ BF16_OPSET = 22  # the first whose convolutions take it
 NOT_IN_BF16 = ("ConvTranspose", "LpPool", "Mish")  # in TensorRT, though ONNX has them
 # A sum of exponentials in half precision gains nothing at the end of a network. What stands
 # between the frames and the network counts in grey levels, and is fused into one kernel anyway.
-IN_FULL = ("Softmax", "LogSoftmax", "TopK", "QuantizeLinear", "DequantizeLinear", "If", "Loop")
+IN_FULL = (
+    "Softmax", "LogSoftmax", "ReduceLogSumExp", "TopK", "QuantizeLinear", "DequantizeLinear", "If",
+    "Loop",
+)  # fmt: skip
 BEFORE_THE_NETWORK = ("Cast", "Transpose", "Mul", "Add", "Sub")
 FULL_INPUTS = {"Resize": (1, 2)}  # of operators whose other inputs may be half
 

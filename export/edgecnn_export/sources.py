@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from edgecnn.evaluation.predict import Predict, in_pytorch
+from edgecnn.filters import FILTERS
 from edgecnn.models import ZOO, build, entry
 from edgecnn.models.cost import cost, parameters
 from edgecnn.models.layers import random_statistics
@@ -56,6 +57,7 @@ class Source:
         predict: the path that training saw: the answers that every artifact must give.
         graph: what it is to look like -> the graph in FP32.
         data: the data set that it was trained on, for parity on real images.
+        network: float (N, C, H, W) -> logits, in evaluation mode; None where PyTorch has none.
     """
 
     model: Model
@@ -67,6 +69,7 @@ class Source:
     data: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    network: nn.Module | None = None
 
 
 def open_source(name: str, options: Options) -> Source:
@@ -86,6 +89,8 @@ def open_source(name: str, options: Options) -> Source:
         return open_onnx_source(Path(name), options)
     if name in ZOO:
         return _from_zoo(name, options)
+    if name in FILTERS:
+        raise InputError(f"{name} is a filter; did you mean 'filter:{name}'?")
     if "/" in name or Path(name).exists():
         raise InputError(
             f"{name} is no model; expected a run folder, a file .onnx, torchvision:NAME,"
@@ -105,7 +110,7 @@ def _from_run(folder: str, options: Options) -> Source:
         )
     network = load_network(folder, run)
     spec = msgspec.structs.replace(run.input, invert=run.input.invert or options.invert)
-    return _torch_source(
+    return torch_source(
         network,
         spec,
         run.labels,
@@ -132,7 +137,7 @@ def _from_zoo(name: str, options: Options) -> Source:
     labels = options.labels or _numbered(row.classes)
     torch.manual_seed(options.seed)
     network = build(name, num_classes=len(labels), width=options.width)
-    random_statistics(network)
+    random_statistics(network, (row.channels, *size))
     mean, std = ((0.5,), (0.5,)) if row.channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
     called, more = "random", {}
     if options.weights:
@@ -149,7 +154,7 @@ def _from_zoo(name: str, options: Options) -> Source:
                 "shorter_side": round(min(size) / CENTRE),
                 "interpolation": "bilinear-antialias",
             }
-    return _torch_source(
+    return torch_source(
         network,
         make_input(options, size, row.channels, mean, std, **more),
         labels,
@@ -171,7 +176,6 @@ def _from_torchvision(name: str, options: Options) -> Source:
     torch.manual_seed(options.seed)
     if options.random or options.weights:
         network = models.get_model(name, weights=None, num_classes=len(labels))
-        random_statistics(network)
         called = "random"
     else:
         network, called = _download(name, weights), f"pretrained {weights}"
@@ -181,6 +185,8 @@ def _from_torchvision(name: str, options: Options) -> Source:
     preset = weights.transforms()
     size = options.resolution or (preset.crop_size[0], preset.crop_size[0])
     shorter = round(min(size) * preset.resize_size[0] / preset.crop_size[0])
+    if called == "random":
+        random_statistics(network, (3, *size))
     spec = make_input(
         options,
         size,
@@ -190,7 +196,7 @@ def _from_torchvision(name: str, options: Options) -> Source:
         shorter_side=shorter,
         interpolation=f"{preset.interpolation.value}-antialias",
     )
-    return _torch_source(
+    return torch_source(
         network,
         spec,
         labels,
@@ -284,7 +290,7 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(count))
 
 
-def _torch_source(
+def torch_source(
     network: nn.Module,
     spec: Input,
     labels: tuple[str, ...],
@@ -295,6 +301,7 @@ def _torch_source(
     depth: int | None = None,
     **more: Any,
 ) -> Source:
+    """A network of PyTorch, float (N, C, H, W) -> logits, as a source."""
     network = network.eval()
     size = (spec.height, spec.width)
     model = Model(
@@ -312,5 +319,6 @@ def _torch_source(
         weights=weights,
         predict=in_pytorch(network, spec),
         graph=lambda options: to_onnx(network, spec, labels, options),
+        network=network,
         **more,
     )

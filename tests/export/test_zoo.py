@@ -33,8 +33,8 @@ class Exported:
         side = row.smallest + 1
         torch.manual_seed(0)
         self.network: nn.Module = build(name).eval()
-        random_statistics(self.network)
         channels = row.channels
+        random_statistics(self.network, (channels, side, side))
         self.spec: Input = make_input(
             Options(), (side, side), channels, (0.4,) * channels, (0.25,) * channels
         )

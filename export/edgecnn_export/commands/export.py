@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[
-        str,
+    models: Annotated[
+        list[str],
         typer.Argument(
-            metavar="MODEL", help="Run, zoo name, filter:NAME, torchvision:NAME or .onnx."
+            metavar="MODEL",
+            help="Run, zoo name, filter:NAME, torchvision:NAME or .onnx; several answer as one.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle to write.")],
     width: Annotated[float, typer.Option(help="Channel multiplier of a zoo name.")] = 1.0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Of a filter, such as tau=5; repeatable."),
+    ] = None,
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Input size; the model's by default.")
     ] = None,
@@ -60,14 +65,22 @@ def command(
         bool, typer.Option("--random", help="Untrained weights, to measure speed.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
+    crops: Annotated[
+        str, typer.Option(help="Answer with the mean over: center, flip, five or ten.")
+    ] = "center",
     json: JsonOption = None,
 ) -> None:
-    """Export MODEL to ONNX with its preprocessing inside, and prove that the answers are equal."""
+    """Export MODEL to ONNX with its preprocessing inside, and prove that the answers are equal.
+
+    Of several MODELs, and of several crops, the bundle answers with the mean of the probabilities.
+    """
     from edgecnn.commands.train import parse_resolution
+    from edgecnn.filters import parse_settings
+    from edgecnn_export.combine import open_sources
     from edgecnn_export.export import export
     from edgecnn_export.filters import export_filter
     from edgecnn_export.precisions import parse_precisions
-    from edgecnn_export.sources import Options, open_source
+    from edgecnn_export.sources import Options
     from edgecnn_export.to_onnx import GraphOptions
 
     graph = GraphOptions(
@@ -78,7 +91,7 @@ def command(
     )
     precisions = parse_precisions(precision)
     people = console(json)
-    if model.startswith("filter:"):
+    if len(models) == 1 and models[0].startswith("filter:"):
         given = {
             "--width": width != 1.0,
             "--random": random,
@@ -95,12 +108,16 @@ def command(
             "--top-k": top_k is not None,
             "--frame": frame,
             "--precision": precisions != ("fp32",),
+            "--crops": crops != "center",
         }
         _refuse_for_filters(given)
-        result = export_filter(model.removeprefix("filter:"), out, opset=opset)
+        name = models[0].removeprefix("filter:")
+        result = export_filter(name, out, settings=parse_settings(settings or []), opset=opset)
         _print_filter(result, out, people)
         write_result(result, json)
         return
+    if settings:
+        raise InputError(f"--set {settings[0]} goes with filter:NAME; got {', '.join(models)}")
     options = Options(
         width=width,
         resolution=parse_resolution(resolution) if resolution else None,
@@ -114,12 +131,14 @@ def command(
         random=random,
         seed=seed,
     )
-    source = open_source(model, options)
+    source = open_sources(models, options, crops)
     exported = export(source, out, data=data, options=graph, precisions=precisions)
     if source.weights == "random":
         people.print(
             "[bold red]RANDOM WEIGHTS[/]: this bundle shows speed, its labels mean nothing"
         )
+    if "warning" in source.provenance:
+        people.print(f"WARNING: {source.provenance['warning']}", markup=False)
     if graph.frame:
         height, across = graph.frame
         people.print(

@@ -50,14 +50,9 @@ def compile_bundle(
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
             takes frames of any size, or a target has not got a precision.
     """
-    if isinstance(bundle.manifest, ImageManifest):
-        raise BackendError(
-            f"{bundle.path} takes frames of any size, and an engine needs a size; it runs on ONNX"
-            " Runtime as it is"
-        )
     _check_precisions(bundle, targets)
     done = []
-    for graph in bundle.manifest.onnx:
+    for graph in compilable(bundle):
         path = bundle.file(graph)
         for target in targets:
             wanted = _name(graph, compiler, target)
@@ -85,6 +80,20 @@ def compile_bundle(
             bundle = add_artifact(bundle, artifact, engine)
             done.append(Compiled(wanted, target, graph.precision, len(engine), round(seconds, 3)))
     return done
+
+
+def compilable(bundle: Bundle) -> tuple[OnnxArtifact, ...]:
+    """The graphs that engines can be compiled from.
+
+    Raises:
+        BackendError: they take frames of any size.
+    """
+    if isinstance(bundle.manifest, ImageManifest):
+        raise BackendError(
+            f"{bundle.path} takes frames of any size, and engines are compiled for one: it runs on"
+            " ONNX Runtime, as it is"
+        )
+    return bundle.manifest.onnx
 
 
 def _check_precisions(bundle: Bundle, targets: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The two losses of the lecture. Behind their usual output layers both have δ = y - d."""
+"""Cross-entropy and the sum of squares: behind their usual outputs both have δ = y - d."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from edgecnn.ingredients import CrossEntropy, SumOfSquares
+from edgecnn.models.layers import CrossEntropy, SumOfSquares
 
 
 def outputs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,9 +8,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from edgecnn.filters import correlate
-from edgecnn.ingredients.backward import input_gradient, weight_gradient
+from edgecnn.models.layers import (
+    SumOfSquares,
+    SwitchPool2d,
+    Unpool2d,
+    input_gradient,
+    weight_gradient,
+)
 
 DOUBLE = torch.float64
+SHAPES = ((5, 3, 3, 3), (6, 5, 3, 3), (4, 6 * 3 * 3))  # two convolutions, a dense layer
 
 
 @pytest.mark.parametrize("size", [(9, 12), (8, 10)])
@@ -46,3 +53,26 @@ def test_a_transposed_convolution_is_the_input_gradient() -> None:
     x = torch.randn(2, 4, 5, 6)
     got = input_gradient(layer.weight.detach(), x, (10, 12), stride=2, padding=1)
     torch.testing.assert_close(got, layer(x).detach())
+
+
+def test_a_whole_backward_pass_by_the_formulas_of_the_lecture() -> None:
+    """Two convolutions, a max pooling, a dense layer and SSE: each delta from the one above it."""
+    h0, d = torch.randn(2, 3, 12, 12, dtype=DOUBLE), torch.eye(4, dtype=DOUBLE)[[1, 3]]
+    k1, k2, w = (torch.randn(*s, dtype=DOUBLE, requires_grad=True) for s in SHAPES)
+    a1 = F.conv2d(h0, k1, padding=1)
+    h1 = a1.relu()
+    a2 = F.conv2d(h1, k2, stride=2, padding=1)
+    h2 = a2.tanh()
+    pooled, switches = SwitchPool2d(2)(h2)
+    y = pooled.flatten(1) @ w.T
+    expected = torch.autograd.grad(SumOfSquares()(y, d), (k1, k2, w))
+    with torch.no_grad():
+        delta = (y - d) / 2  # a batch of two
+        by_w = delta.T @ pooled.flatten(1)
+        delta2 = Unpool2d()((delta @ w).reshape(pooled.shape), switches, h2.shape)
+        delta2 = delta2 * (1 - h2.square())  # g'(a) of tanh
+        by_k2 = weight_gradient(h1, delta2, 3, stride=2, padding=1)
+        delta1 = input_gradient(k2, delta2, (12, 12), stride=2, padding=1) * (a1 > 0)
+        by_k1 = weight_gradient(h0, delta1, 3, padding=1)
+    for got, wanted in zip((by_k1, by_k2, by_w), expected, strict=True):
+        torch.testing.assert_close(got, wanted)

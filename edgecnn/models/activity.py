@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
+from edgecnn.models.cost import run_once
 from edgecnn_runtime.errors import InputError
 
 
@@ -16,7 +18,7 @@ class LayerActivity:
 
     Attributes:
         units: for one image.
-        sparsity: share of them that are exactly 0, over the batch; 0 to 1.
+        sparsity: share of them that are exactly 0, over all images; 0 to 1.
         redundancy: units for each number of the network's input.
     """
 
@@ -27,20 +29,30 @@ class LayerActivity:
     redundancy: float
 
 
-def activity(network: nn.Module, x: torch.Tensor) -> list[LayerActivity]:
-    """Measure each layer of any network on a batch, in evaluation mode, in the order of running.
+def activity(network: nn.Module, batches: Iterable[torch.Tensor]) -> list[LayerActivity]:
+    """Measure each layer of any network on images, in evaluation mode, in the order of running.
 
     Layers that answer with something else than a tensor are left out. A layer that runs twice
     stands there twice.
 
     Args:
-        x: what the network takes, (N, ...).
+        batches: each what the network takes, (N, ...); N may differ.
 
     Raises:
-        InputError: an empty batch.
+        InputError: no images.
     """
-    if not len(x):
-        raise InputError("a batch without an image; expected at least one to measure with")
+    parts = [(len(x), _of_a_batch(network, x)) for x in batches if len(x)]
+    images = sum(count for count, _ in parts)
+    if not images:
+        raise InputError("no images; expected at least one to measure with")
+    sparsities = (
+        sum(count * layers[i].sparsity for count, layers in parts) / images
+        for i in range(len(parts[0][1]))
+    )
+    return [replace(layer, sparsity=s) for layer, s in zip(parts[0][1], sparsities, strict=True)]
+
+
+def _of_a_batch(network: nn.Module, x: torch.Tensor) -> list[LayerActivity]:
     found: list[LayerActivity] = []
     inputs = x[0].numel()
 
@@ -56,13 +68,9 @@ def activity(network: nn.Module, x: torch.Tensor) -> list[LayerActivity]:
         for name, module in network.named_modules()
         if not list(module.children())
     ]
-    was_training = network.training
-    network.eval()
     try:
-        with torch.no_grad():
-            network(x)
+        run_once(network, x)
     finally:
-        network.train(was_training)
         for hook in hooks:
             hook.remove()
     return found

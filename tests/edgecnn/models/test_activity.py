@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from edgecnn.ingredients import activity
 from edgecnn.models import build
+from edgecnn.models.activity import activity
 from edgecnn_runtime.errors import InputError
 
 
@@ -16,7 +16,7 @@ def test_sparsity_is_the_share_of_zeros_and_redundancy_units_for_each_input() ->
     with torch.no_grad():
         network[0].weight.zero_()
         network[0].weight[:4, 0, 1, 1] = torch.tensor([1.0, -1, 1, 1])
-    conv, relu, pool = activity(network, torch.ones(3, 1, 4, 4))
+    conv, relu, pool = activity(network, [torch.ones(3, 1, 4, 4)])
     assert (conv.kind, conv.units, conv.redundancy) == ("Conv2d", 128, 8.0)
     assert conv.sparsity == pytest.approx(4 / 8)
     assert relu.sparsity == pytest.approx(5 / 8)
@@ -26,7 +26,7 @@ def test_sparsity_is_the_share_of_zeros_and_redundancy_units_for_each_input() ->
 def test_a_network_of_the_zoo_is_redundant_at_first_and_sparse_after_relu() -> None:
     torch.manual_seed(0)
     network = build("mobilenet_v1", width=0.25).train()
-    layers = activity(network, torch.randn(2, 3, 64, 64))
+    layers = activity(network, [torch.randn(2, 3, 64, 64)])
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
     assert max(layer.redundancy for layer in layers) > 1 > layers[-1].redundancy
@@ -38,10 +38,21 @@ def test_a_network_of_the_zoo_is_redundant_at_first_and_sparse_after_relu() -> N
 def test_hooks_are_taken_off_where_the_network_fails() -> None:
     network = nn.Sequential(nn.Linear(3, 4))
     with pytest.raises(RuntimeError):
-        activity(network, torch.zeros(1, 5))
+        activity(network, [torch.zeros(1, 5)])
     assert not network[0]._forward_hooks
 
 
-def test_an_empty_batch_is_refused() -> None:
+def test_several_batches_count_by_their_images() -> None:
+    images = torch.randn(7, 4)
+    network = nn.Sequential(nn.Linear(4, 5), nn.ReLU())
+    whole = activity(network, [images])
+    parts = activity(network, [images[:5], images[5:]])
+    assert parts[1].sparsity == pytest.approx(whole[1].sparsity)
+    assert parts[1].sparsity == pytest.approx((network(images) == 0).float().mean().item())
+    assert [layer.units for layer in parts] == [layer.units for layer in whole] == [5, 5]
+
+
+@pytest.mark.parametrize("batches", [[], [torch.zeros(0, 3)]])
+def test_no_image_is_refused(batches: list[torch.Tensor]) -> None:
     with pytest.raises(InputError, match="at least one"):
-        activity(nn.Linear(3, 4), torch.zeros(0, 3))
+        activity(nn.Linear(3, 4), batches)
