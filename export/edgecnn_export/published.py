@@ -11,10 +11,10 @@ from torch import nn
 
 from edgecnn.training.initial import import_timm
 from edgecnn_export.checkpoints import load_weights
-from edgecnn_export.logits import find_logits, one_line
+from edgecnn_export.logits import find_logits
 from edgecnn_export.random_weights import randomise
 from edgecnn_export.sources import Options, Source, make_input, numbered, torch_source
-from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.errors import InputError, one_line, unknown_name
 from edgecnn_runtime.manifest import Input
 
 HEADS = ("aux1", "aux2", "AuxLogits")  # of torchvision's networks; only training runs them
