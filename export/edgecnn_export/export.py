@@ -133,7 +133,10 @@ def export(
     loaded = _load(source, data)
     real = list(some_frames(loaded.val, REAL_IMAGES)) if loaded else []
     shown = _shown(source, real, colour_crops(colour))
-    choice = choose(source, options, shown.frames, shown.answers, exporter)
+    try:
+        choice = choose(source, options, shown.frames, shown.answers, exporter)
+    except CheckFailedError as error:
+        raise CheckFailedError(f"{error}; {out} was not written") from error
     graph, options = choice.graph, choice.options
     spec, camera = source.spec, None
     if options.frame is not None:
