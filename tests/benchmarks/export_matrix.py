@@ -19,11 +19,19 @@ from typing import Any
 
 import harness
 from harness import CACHE, RESULTS, ROOT
-from networks import FAMILIES, LIMITS, NOT_CONVOLUTIONAL, PER_FAMILY, chosen
+from networks import (
+    ATTENTION,
+    FAMILIES,
+    LIMITS,
+    NOT_CONVOLUTIONAL,
+    PER_FAMILY,
+    SIDE,
+    chosen,
+    timm_input,
+)
 
 PAGE = ROOT / "docs" / "export-matrix.md"
 DONE = CACHE / "export_matrix.jsonl"
-SIDE = 160  # pixels; a network's own resolution where that is smaller, or where it takes no other
 CROPS = 16  # of colour photographs: one batch
 SECONDS = 600  # for one network
 VARIES = 1e-3  # share of an answer by which pictures must change it, or parity would prove nothing
@@ -67,25 +75,22 @@ def measure(name: str) -> Row:
 
 def _open(name: str) -> Any:
     """The source at SIDE, or at its own resolution."""
+    from edgecnn_export.logits import OtherInputError
     from edgecnn_export.sources import Options, open_source
-    from edgecnn_runtime.errors import InputError
 
     own = _own_resolution(name)
     if min(own) > SIDE:
         try:
             return open_source(name, Options(random=True, resolution=(SIDE, SIDE)))
-        except InputError as error:
-            if "does not take images" not in str(error):
-                raise
+        except OtherInputError:
+            pass
     return open_source(name, Options(random=True, resolution=own))
 
 
 def _own_resolution(name: str) -> tuple[int, int]:
     library, _, inside = name.partition(":")
     if library == "timm":
-        import timm
-
-        height, width = timm.get_pretrained_cfg(inside).input_size[1:]
+        _, height, width = timm_input(inside)
         return height, width
     if library == "torchvision":
         from torchvision import models
@@ -197,7 +202,8 @@ def _rules() -> list[str]:
         f" Of timm: from each of {len(FAMILIES)} convolutional families (its modules) up to"
         f" {PER_FAMILY} networks, evenly spread over those of at most"
         f" {LIMITS['timm'].parameters / 1e6:.0f} M parameters and"
-        f" {LIMITS['timm'].macs / 1e9:.0f} GMACs.",
+        f" {LIMITS['timm'].macs / 1e9:.0f} GMACs;"
+        f" but none whose name has {ATTENTION!r} in it.",
         "",
         f"Resolution: {SIDE}x{SIDE}, or a network's own where that is smaller or where it takes no"
         " other. Weights: random; no layer is left that does nothing (norms, biases and layer"

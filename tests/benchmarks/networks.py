@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from harness import CACHE
 
 SIZES = CACHE / "network_sizes.json"
-PER_FAMILY = 5
+SIDE = 160  # pixels; a network's own where that is smaller, or where it takes no other
+PER_FAMILY = 6
 NOT_CONVOLUTIONAL = ("maxvit", "swin", "vit")  # of torchvision, by the beginning of the name
 
 
 class Limit(NamedTuple):
-    """The largest network that is tried; `macs` at its own resolution."""
+    """The largest network that is tried; `macs` at the resolution at which it is."""
 
     parameters: float
     macs: float
@@ -22,6 +23,7 @@ class Limit(NamedTuple):
 
 LIMITS = {"torchvision": Limit(200e6, float("inf")), "timm": Limit(40e6, 5e9)}
 
+ATTENTION = "hybrid"  # in names of convolutional families of timm
 # timm's modules whose networks are convolutional, or mostly so.
 FAMILIES = (
     "byobnet", "convmixer", "convnext", "cspnet", "cspnext", "densenet", "dla", "dpn",
@@ -49,11 +51,12 @@ def _of_torchvision() -> list[str]:
 
 
 def _of_timm() -> list[str]:
-    from timm.models import _registry
+    import timm
 
     families: dict[str, list[str]] = defaultdict(list)
-    for name, module in _registry._model_to_module.items():
-        families[module].append(name)
+    for name in timm.list_models():
+        if ATTENTION not in name:
+            families[timm.model_entrypoint(name).__module__.rpartition(".")[2]].append(name)
     sizes = _sizes([name for family in FAMILIES for name in families[family]])
     names = []
     for family in FAMILIES:
@@ -95,10 +98,21 @@ def _size(name: str) -> list[int] | None:
 
     from edgecnn.models.cost import cost
 
-    config = timm.get_pretrained_cfg(name)
-    if not config.num_classes:
-        return None
     with torch.device("meta"):
         network = timm.create_model(name)
-        counted = cost(network, config.input_size)
+        if not network.num_classes:
+            return None
+        channels, *own = timm_input(name)
+        try:
+            counted = cost(network, (channels, *(min(side, SIDE) for side in own)))
+        except Exception:  # its structure asks for its own size
+            counted = cost(network, (channels, *own))
     return [counted.parameters, counted.macs]
+
+
+def timm_input(name: str) -> tuple[int, int, int]:
+    """(C, H, W) that a network of timm was trained on; ImageNet's where it tells none."""
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    return config.input_size if config else (3, 224, 224)

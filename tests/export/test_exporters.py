@@ -52,13 +52,8 @@ def _cheap_in_a_trace(x: torch.Tensor) -> torch.Tensor:
 
 
 def _depends_on_the_picture(x: torch.Tensor) -> torch.Tensor:
-    """A trace has the branch of its example alone; and the newer exporter refuses."""
-    return x * 3 if float(x.sum()) > 0.9 * x.numel() else x
-
-
-def _in_numpy(x: torch.Tensor) -> torch.Tensor:
-    """What is computed outside of PyTorch: one trace has it as a constant."""
-    return torch.from_numpy(np.sort(x.detach().numpy(), axis=1))
+    """A trace has the branch of its black example alone; and the newer exporter refuses."""
+    return x * 3 if float(x.mean()) < 0.6 else x
 
 
 def _source(end: End = _plain) -> Source:

@@ -109,7 +109,8 @@ def test_a_file_of_timms_weights_stands_in_for_the_download(tmp_path: Path) -> N
     frames = colour_crops(2)
     with torch.no_grad():
         x = torch.from_numpy(np.stack([preprocess(f, source.spec) for f in frames]))
-        x = (x.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+        mean, std = (torch.tensor(v)[:, None, None] for v in (source.spec.mean, source.spec.std))
+        x = (x.permute(0, 3, 1, 2) / 255 - mean) / std
         expected = theirs(x).softmax(1).numpy()
     assert np.abs(source.predict(frames) - expected).max() < 1e-5
     with pytest.raises(InputError, match="--labels"):
