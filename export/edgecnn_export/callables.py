@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edgecnn_export.checkpoints import load_weights
-from edgecnn_export.logits import find_logits
+from edgecnn_export.logits import OtherInputError, find_logits
 from edgecnn_export.random_weights import randomise
 from edgecnn_export.sources import Options, Source, make_input, numbered, torch_source
 from edgecnn_runtime.errors import InputError, one_line, unknown_name
@@ -140,9 +140,9 @@ def _classifier(
     channels = 1 if options.color == "gray" else 3
     try:
         found, count = find_logits(network, (channels, *size), name, classes)
-    except InputError:
+    except OtherInputError:
         if options.color is None:
-            with suppress(InputError):
+            with suppress(OtherInputError):
                 found, count = find_logits(network, (1, *size), name, classes)
                 return found, 1, count
         raise

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from edgecnn_export.agreement import Agreement, Answers, Frame
@@ -59,48 +60,48 @@ def choose(
         raise unknown_name("exporter", exporter, (AUTO, *EXPORTERS))
     if source.network is None and exporter != AUTO:
         raise InputError(f"--exporter {exporter} on a graph that was exported already")
-    tried = EXPORTERS if exporter == AUTO else (exporter,)
+    tried = EXPORTERS if exporter == AUTO and source.network else (exporter,)
+    if not np.isfinite(answers).all():  # no graph can give these
+        tried = tried[:1]
     wrong: dict[str, str] = {}
     parted = False
-    for name in tried if source.network else tried[:1]:
-        given = replace(options, exporter=name)
+    for name in tried:
+        given = options if name == AUTO else replace(options, exporter=name)
         try:
             graph = source.graph(given)
-        except ExportError as error:
+            agreement = _examined(graph, source, frames, answers)
+        except (ExportError, CheckFailedError) as error:
             wrong[name] = str(error)
-            continue
-        found, reason = _examined(graph, source, frames, answers)
-        if found is not None and not reason:
-            if source.network is None:
-                return Choice(graph, found, given)
-            return Choice(graph, found, given, name, _remarks(name, wrong, graph, options))
-        wrong[name], parted = reason, True
+            parted = parted or isinstance(error, CheckFailedError)
+        else:
+            made_by = None if name == AUTO else name
+            return Choice(graph, agreement, given, made_by, _remarks(name, wrong, graph, options))
     raise _refusal(wrong, parted)
 
 
 def _examined(
     graph: onnx.ModelProto, source: Source, frames: Sequence[Frame], answers: Answers
-) -> tuple[Agreement | None, str]:
-    """How far a graph agrees, and what is wrong with it."""
+) -> Agreement:
+    """How far a graph agrees; a CheckFailedError where that is not enough."""
     if source.network is not None and not takes_a_batch(graph):
-        return None, "its graph does not answer three frames as it answers each alone"
+        raise CheckFailedError("its graph does not answer three frames as it answers each alone")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         write_graph(graph, file)
         try:
             found = parity(file, source.spec, frames, answers)
-        except (CheckFailedError, InputError) as error:  # it gives no numbers, or does not load
-            return None, str(error)
+        except InputError as error:  # it does not load
+            raise CheckFailedError(str(error)) from error
     if not found.holds:
-        return found, f"the fp32 graph does not give the model's answers: {found}"
-    return found, ""
+        raise CheckFailedError(f"the fp32 graph does not give the model's answers: {found}")
+    return found
 
 
 def _remarks(
     name: str, wrong: dict[str, str], graph: onnx.ModelProto, options: GraphOptions
 ) -> tuple[str, ...]:
     remarks = [f"{name} was used, since {earlier} failed: {why}" for earlier, why in wrong.items()]
-    if (opset := opset_of(graph)) > options.opset:
+    if name != AUTO and (opset := opset_of(graph)) > options.opset:
         remarks.append(
             f"opset {opset}, since this graph has no form in opset {options.opset}; an older"
             " TensorRT may not take it"
@@ -113,4 +114,4 @@ def _refusal(wrong: dict[str, str], parted: bool) -> InputError | CheckFailedErr
     if len(reasons) > 1:
         reasons = [f"{name}: {why}" for name, why in wrong.items()]
     said = "; ".join(reasons)
-    return CheckFailedError(f"{said}; no bundle was written") if parted else ExportError(said)
+    return CheckFailedError(said) if parted else ExportError(said)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgecnn.data import DataSet, colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
-from edgecnn_export.agreement import Answers
+from edgecnn_export.agreement import Agreement, Answers
 from edgecnn_export.choice import AUTO, Choice, choose
 from edgecnn_export.fine_tune import fine_tuning
 from edgecnn_export.frame_graph import levels_apart, takes_frames
@@ -133,7 +133,7 @@ def export(
     loaded = _load(source, data)
     real = list(some_frames(loaded.val, REAL_IMAGES)) if loaded else []
     shown = _shown(source, real, colour_crops(colour))
-    choice = choose(source, options, shown.frames, shown.answers, exporter)
+    choice = _choice(source, options, shown, exporter, out)
     graph, options = choice.graph, choice.options
     spec, camera = source.spec, None
     if options.frame is not None:
@@ -176,16 +176,17 @@ def export(
                 kept=made.kept,
                 data=File(**file_entry(weights)) if weights else None,
             )
-            figures = ParityFigures(
-                agreement.max_abs,
-                agreement.top1_agreement,
-                agreement.frames,
-                agreement.max_share,
-            )
             artifacts.append(artifact)
             size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
             exported.append(
-                Exported(artifact.file, precision, size, figures, artifact.kept, made.calibration)
+                Exported(
+                    artifact.file,
+                    precision,
+                    size,
+                    _figures(agreement),
+                    artifact.kept,
+                    made.calibration,
+                )
             )
         golden_file = staging / "golden.npz"
         golden_file.write_bytes(_golden(source.spec, camera or shown).to_bytes())
@@ -233,6 +234,19 @@ def _load(source: Source, data: str | None) -> DataSet | None:
 def _shown(source: Source, real: list[Frame], colour: list[Frame]) -> _Shown:
     frames = [*real, *colour]
     return _Shown(frames, len(real), predict_all(source.predict, frames))
+
+
+def _choice(
+    source: Source, options: GraphOptions, shown: _Shown, exporter: str, out: Path
+) -> Choice:
+    try:
+        return choose(source, options, shown.frames, shown.answers, exporter)
+    except CheckFailedError as error:
+        raise CheckFailedError(f"{error}; {out} was not written") from error
+
+
+def _figures(found: Agreement) -> ParityFigures:
+    return ParityFigures(found.max_abs, found.top1_agreement, found.frames, found.max_share)
 
 
 def _camera(source: Source, spec: Input, shown: _Shown) -> _Shown:

@@ -15,6 +15,10 @@ BATCH = 2
 Key = int | str
 
 
+class OtherInputError(InputError):
+    """A network does not take images of this shape."""
+
+
 class Logits(nn.Module):
     """One of the answers of a network that gives several.
 
@@ -47,14 +51,17 @@ def find_logits(
         A network that answers with the logits alone, and how many classes they have.
 
     Raises:
-        InputError: the network does not take such images, or answers with anything else.
+        OtherInputError: the network does not take such images.
+        InputError: it answers with anything else.
     """
     channels, height, width = input_shape
     shape = f"Nx{channels}x{height}x{width}"
     try:
         answer = run_once(network, torch.zeros(BATCH, *input_shape))
     except Exception as error:  # whatever a stranger's network raises
-        raise InputError(f"{name} does not take images of {shape}: {one_line(error)}") from error
+        raise OtherInputError(
+            f"{name} does not take images of {shape}: {one_line(error)}"
+        ) from error
     found = {key: a for key, a in _answers(answer) if _is_logits(a)}
     if not found:
         raise InputError(

@@ -127,10 +127,13 @@ def open_timm(name: str, options: Options) -> Source:
 
 
 def _create(timm: Any, name: str, options: Options) -> Any:
-    config = timm.get_pretrained_cfg(name)
-    if "." in name and config is None:
-        tags = ", ".join(timm.list_pretrained(f"{name.partition('.')[0]}.*")) or "none"
-        raise InputError(f"timm has no weights called {name}; expected one of: {tags}")
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        tags = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        raise InputError(
+            f"timm has no weights called {name}; expected one of: {', '.join(tags) or 'none'}"
+        ) from None
     if options.random or options.weights:
         more = {"num_classes": len(options.labels)} if options.labels else {}
         return timm.create_model(name, pretrained=False, **more)
