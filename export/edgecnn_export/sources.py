@@ -243,7 +243,10 @@ def open_onnx_source(path: Path, options: Options) -> Source:
     spec = make_input(options, size, foreign.channels, mean, std)
     labels = options.labels or _numbered(foreign.classes)
     if len(labels) != foreign.classes:
-        raise InputError(f"{len(labels)} labels for {path}, which answers with {foreign.classes}")
+        raise InputError(
+            f"{len(labels)} labels for {path}, which answers with {foreign.classes}; expected one"
+            " a class, in the order of its outputs"
+        )
     return Source(
         model=Model(name=path.stem, resolution=size, parameters=foreign.parameters),
         spec=spec,
