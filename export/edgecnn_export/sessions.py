@@ -28,17 +28,22 @@ def float_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.floa
     """Run somebody else's graph as it is: float (N, C, H, W) -> its first output.
 
     Raises:
-        InputError: ONNX Runtime cannot load it.
+        InputError: ONNX Runtime cannot load it, or, when it is run, an image of that size.
     """
     try:
-        session = _session(path)
+        session = _session(path, severity=4)  # what it finds is said by us
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path} cannot be run by ONNX Runtime: {reason}") from error
     name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
 
     def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
-        answers: NDArray[np.float32] = session.run([output], {name: x})[0]
+        try:
+            answers: NDArray[np.float32] = session.run([output], {name: x})[0]
+        except Exception as error:
+            size = "x".join(map(str, x.shape))
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"{path} cannot be run on an image of {size}: {reason}") from error
         return answers
 
     return run

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
 from edgecnn_export.graph_file import convert_opset, opset_of
+from edgecnn_export.read_onnx import read_onnx
 from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
 from edgecnn_export.sources import Options, Source, make_input, numbered
 from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
@@ -112,22 +113,12 @@ def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:
     Raises:
         InputError: no such file, not ONNX, or not an image classifier.
     """
-    if not path.is_file():
-        raise InputError(f"no file {path}; expected an ONNX graph")
-    try:
-        proto = onnx.load(path)
-        onnx.checker.check_model(path)  # a proto of more than 2 GB it would refuse
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "cut short"
-        raise InputError(f"{path} is not a readable ONNX graph: {reason}") from error
+    proto = read_onnx(path)
     height, width, channels = _input_size(path, proto, resolution)
     run = float_session(path)
     rng = np.random.default_rng(0)
     answers = run(rng.standard_normal((1, channels, height, width), np.float32))
-    if answers.ndim != 2 or answers.shape[0] != 1:
-        raise InputError(
-            f"{path} answers with a tensor of {answers.shape}; expected (N, classes): a classifier"
-        )
+    _check_answers(path, proto, answers)
     sums_to_one = bool(np.allclose(answers.sum(1), 1, atol=1e-3) and (answers >= 0).all())
     return ForeignOnnx(
         path=path,
@@ -141,6 +132,23 @@ def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:
     )
 
 
+def _check_answers(path: Path, proto: onnx.ModelProto, answers: object) -> None:
+    expected = "expected float (N, classes): a classifier"
+    if not isinstance(answers, np.ndarray) or answers.dtype != np.float32:
+        kind = answers.dtype if isinstance(answers, np.ndarray) else type(answers).__name__
+        raise InputError(f"{path} answers with {kind}; {expected}")
+    if answers.ndim != 2 or answers.shape[0] != 1:
+        raise InputError(f"{path} answers with a tensor of {answers.shape}; {expected}")
+    if answers.shape[1] < 2:
+        raise InputError(f"{path} answers with one number; {expected} of two classes or more")
+    last = next((n for n in proto.graph.node if proto.graph.output[0].name in n.output), None)
+    if last and last.op_type == "Sigmoid":
+        raise InputError(
+            f"{path} ends with a sigmoid: each class is answered for itself; expected logits or"
+            " probabilities of one class among all, so export it without the sigmoid"
+        )
+
+
 def _input_size(
     path: Path, proto: onnx.ModelProto, resolution: tuple[int, int] | None
 ) -> tuple[int, int, int]:
@@ -149,21 +157,27 @@ def _input_size(
     if len(inputs) != 1 or len(proto.graph.output) != 1:
         raise InputError(
             f"{path} has {len(inputs)} inputs and {len(proto.graph.output)} outputs; expected one"
-            " image and one row of answers"
+            " image and one row of answers: a classifier"
         )
     kind = inputs[0].type.tensor_type
     dims = [d.dim_value or None for d in kind.shape.dim]
     if kind.elem_type != TensorProto.FLOAT or len(dims) != 4 or dims[1] not in (1, 3):
         name = TensorProto.DataType.Name(kind.elem_type)
-        shown = "x".join(str(d or "?") for d in dims)
-        raise InputError(f"{path} takes {name} {shown}; expected FLOAT Nx3xHxW or Nx1xHxW")
+        shown = "x".join(str(d or "?") for d in dims) or "of no shape"
+        todo = ""
+        if len(dims) == 4 and dims[3] in (1, 3):
+            todo = ": channels come first; tf2onnx writes that with --inputs-as-nchw"
+        raise InputError(f"{path} takes {name} {shown}; expected FLOAT Nx3xHxW or Nx1xHxW{todo}")
     height, width = dims[2:]
     if height is None or width is None:
         if resolution is None:
             raise InputError(f"{path} takes images of any size; name one with --resolution")
         height, width = resolution
     elif resolution not in (None, (height, width)):
-        raise InputError(f"{path} takes {height}x{width}, --resolution says otherwise")
+        assert resolution is not None
+        raise InputError(
+            f"{path} takes {height}x{width}, --resolution says {resolution[0]}x{resolution[1]}"
+        )
     return int(height), int(width), int(dims[1] or 3)
 
 
@@ -206,7 +220,10 @@ def open_onnx_source(path: Path, options: Options) -> Source:
     spec = make_input(options, size, foreign.channels, mean, std)
     labels = options.labels or numbered(foreign.classes)
     if len(labels) != foreign.classes:
-        raise InputError(f"{len(labels)} labels for {path}, which answers with {foreign.classes}")
+        raise InputError(
+            f"{len(labels)} labels for {path}, which answers with {foreign.classes}; expected one"
+            " a class, in the order of its outputs"
+        )
     return Source(
         model=Model(name=path.stem, resolution=size, parameters=foreign.parameters),
         spec=spec,

@@ -98,18 +98,15 @@ def test_somebody_elses_weights_may_lie_beside_their_graph(tmp_path: Path) -> No
     assert open_bundle(tmp_path / "b").manifest.model.parameters == 772
 
 
-@pytest.mark.parametrize(
-    ("location", "says"), [("../weights.bin", "outside"), ("/etc/passwd", "a relative path")]
-)
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd"])
 def test_somebody_elses_weights_outside_of_their_folder_are_refused(
-    location: str, says: str, tmp_path: Path, refused: OneLine
+    location: str, tmp_path: Path, refused: OneLine
 ) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(4096))
     (tmp_path / "folder").mkdir()
     somebody_elses(tmp_path / "folder" / "other.onnx", location)
     line = refused("export", tmp_path / "folder" / "other.onnx", "--out", tmp_path / "b")
-    assert says in line
-    assert location in line
+    assert f"{location!r}, outside of its folder" in line
     assert not (tmp_path / "b").exists()
 
 
