@@ -74,6 +74,8 @@ def refused(capfd: pytest.CaptureFixture[str]) -> OneLine:
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small MobileNet, trained for seconds on terrain: enough to be right more often than not."""
+    import torch
+
     from edgecnn.commands.train import describe
     from edgecnn.data import load_data
     from edgecnn.training.fit import fit
@@ -81,7 +83,10 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "terrain"
     data = load_data("terrain")
     run = describe(data, "mobilenet_v1", width=0.25, resolution="48", epochs=5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same weights on machines with more cores
     fit(run, data, out, progress=False)
+    torch.set_num_threads(threads)
     return out
 
 

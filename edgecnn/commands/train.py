@@ -88,11 +88,12 @@ def describe(
     """What to train; what is not said is the default of the network or of the data.
 
     Raises:
-        InputError: an unknown name, or a size that the network does not take.
+        InputError: an unknown name, or a size or a loss that the network does not take.
     """
     from edgecnn.models.registry import build, check_resolution, entry
     from edgecnn.training.initial import initialise
     from edgecnn.training.inputs import input_for
+    from edgecnn.training.loss import check_loss
     from edgecnn.training.recipe import load_recipe
     from edgecnn.training.run import Run
 
@@ -103,6 +104,7 @@ def describe(
     if init:
         initialise(network, model, init)  # what does not fit is said before a folder is made
     settings = load_recipe(recipe or data.recipe).changed(epochs=epochs, batch_size=batch, lr=lr)
+    check_loss(settings.loss, network, model)
     return Run(
         model=model,
         width=width,

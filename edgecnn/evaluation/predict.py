@@ -18,20 +18,29 @@ from edgecnn_runtime.preprocess import preprocess
 Frame = NDArray[np.uint8]
 Predict = Callable[[list[Frame]], NDArray[np.float32]]  # frames -> (N, classes) probabilities
 
-BATCH = 64
+BATCH = 16  # frames; each of them is ten images to an ensemble of ten crops
+PIXELS = 2**18  # at once: the system takes larger tensors back after each layer, for half the time
 
 
 def in_pytorch(network: nn.Module, spec: Input) -> Predict:
     """The training path: preprocess, normalise, network, softmax."""
     network = network.eval()
+    at_once = max(1, PIXELS // (spec.height * spec.width))
 
     def predict(frames: list[Frame]) -> NDArray[np.float32]:
-        images = torch.from_numpy(np.stack([preprocess(frame, spec) for frame in frames]))
         with torch.inference_mode():
-            out: NDArray[np.float32] = network(to_tensor(images, spec)).softmax(1).numpy()
+            parts = torch.split(prepared(frames, spec), at_once)
+            rows = [network(part).softmax(1) for part in parts]
+        out: NDArray[np.float32] = torch.cat(rows).numpy()
         return out
 
     return predict
+
+
+def prepared(frames: list[Frame], spec: Input) -> torch.Tensor:
+    """What a network takes of these frames: float32 (N, C, H, W)."""
+    images = torch.from_numpy(np.stack([preprocess(frame, spec) for frame in frames]))
+    return to_tensor(images, spec)
 
 
 def in_bundle(classifier: Classifier) -> Predict:

@@ -6,9 +6,10 @@ between correlation and convolution are those of `correlation`.
 
 from edgecnn.filters.boundary import Boundary, Extent, enlarge
 from edgecnn.filters.correlation import FilterBank, Pooled, Separable, convolve, correlate
+from edgecnn.filters.named import NamedFilter, parse_settings
 from edgecnn.filters.shrinkage import Denoise
-from edgecnn.filters.table import FILTERS, NamedFilter, build_filter
-from edgecnn.filters.wavelets import HaarFrame, HaarWavelet, Pyramid
+from edgecnn.filters.table import FILTERS, build_filter, named_filter
+from edgecnn.filters.wavelets import FrameTiles, HaarFrame, HaarWavelet, Pyramid
 
 __all__ = [
     "FILTERS",
@@ -16,6 +17,7 @@ __all__ = [
     "Denoise",
     "Extent",
     "FilterBank",
+    "FrameTiles",
     "HaarFrame",
     "HaarWavelet",
     "NamedFilter",
@@ -26,4 +28,6 @@ __all__ = [
     "convolve",
     "correlate",
     "enlarge",
+    "named_filter",
+    "parse_settings",
 ]

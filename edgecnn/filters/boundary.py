@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 
-from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.errors import unknown_name
 
 Boundary = Literal["zero", "extension", "mirror", "periodical"]
 Extent = Literal["full", "same", "valid"]
 
-# The same four in PyTorch. NumPy calls them constant, edge, reflect and wrap; SciPy constant,
-# nearest, mirror and wrap. A mirror does not repeat the pixel on the border.
-BOUNDARIES: dict[str, str] = {
-    "zero": "constant",
-    "extension": "replicate",
-    "mirror": "reflect",
-    "periodical": "circular",
-}
+# NumPy calls them constant, edge, reflect and wrap; SciPy constant, nearest, mirror and wrap;
+# PyTorch constant, replicate, reflect and circular. A mirror does not repeat the border's pixel.
+BOUNDARIES: tuple[str, ...] = get_args(Boundary)
 
 
 def margins(size: int, extent: Extent) -> tuple[int, int]:
@@ -44,27 +39,44 @@ def enlarge(
 ) -> torch.Tensor:
     """Add margins to images as a boundary condition asks.
 
+    Margins may be wider than the image, which is then mirrored or repeated more than once, as
+    NumPy does; PyTorch's own padding refuses that.
+
     Args:
         x: (N, C, H, W), real or complex.
         rows: how many above and below. `columns`: left and right.
 
     Raises:
-        InputError: the image is too small to be mirrored or repeated so far; no such boundary.
+        InputError: no such boundary.
     """
     if boundary not in BOUNDARIES:
         raise unknown_name("boundary", boundary, BOUNDARIES)
-    if not any((*rows, *columns)):
-        return x
-    if x.is_complex():
-        return torch.complex(
-            enlarge(x.real, rows, columns, boundary), enlarge(x.imag, rows, columns, boundary)
-        )
-    for size, margin in ((x.shape[-2], max(rows)), (x.shape[-1], max(columns))):
-        largest = {"mirror": size - 1, "periodical": size}.get(boundary, margin)
-        if margin > largest:
-            raise InputError(
-                f"an image of {x.shape[-2]}x{x.shape[-1]} cannot be enlarged by {margin} with"
-                f" boundary {boundary!r}; expected at most {largest}: use a smaller filter or"
-                " 'extension'"
-            )
-    return F.pad(x, (*columns, *rows), mode=BOUNDARIES[boundary])
+    if boundary == "zero":
+        return F.pad(x, (*columns, *rows))
+    return _lengthen(_lengthen(x, -2, rows, boundary), -1, columns, boundary)
+
+
+def _lengthen(
+    x: torch.Tensor, axis: int, margin: tuple[int, int], boundary: Boundary
+) -> torch.Tensor:
+    before, after = margin
+    size = x.shape[axis]
+    parts = [x]
+    if before:
+        places = torch.arange(-before, 0, device=x.device)
+        parts.insert(0, x.index_select(axis, _seen_at(places, size, boundary)))
+    if after:
+        places = torch.arange(after, device=x.device) + size
+        parts.append(x.index_select(axis, _seen_at(places, size, boundary)))
+    return torch.cat(parts, axis) if len(parts) > 1 else x
+
+
+def _seen_at(places: torch.Tensor, size: int, boundary: Boundary) -> torch.Tensor:
+    """Places on an axis without end -> those of the image that stand for them."""
+    if boundary == "extension":
+        return places.clamp(0, size - 1)
+    if boundary == "periodical":
+        return places % size
+    period = 2 * size - 2 + (size == 1)  # there and back; a single pixel is its own mirror
+    places = places % period
+    return torch.minimum(places, period - places)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from edgecnn.filters.boundary import Boundary, Extent, enlarge, margins
+from edgecnn.filters.images import check_images, common_type
+from edgecnn_runtime.errors import InputError
 
 Margins = tuple[tuple[int, int], tuple[int, int]]  # (above, below), (left, right)
 
@@ -32,7 +34,12 @@ def correlate(
     Returns:
         (N, C·K, H', W'): the K responses of the first channel, then those of the second. With
         n x n kernels a side of w becomes ceil((w - n + 1) / stride) for `valid`.
+
+    Raises:
+        InputError: other shapes, a stride below 1, no such boundary or extent, or an image that
+            has no place for the whole of the kernel where that is asked for.
     """
+    _check(kernels, stride)
     height, width = kernels.shape[-2:]
     around = (margins(height, extent), margins(width, extent))
     return _slide(x, kernels.conj(), around, boundary, stride)
@@ -50,6 +57,7 @@ def convolve(
 
     Arguments and result are those of `correlate`.
     """
+    _check(kernels, stride)
     height, width = kernels.shape[-2:]
     above, below = margins(height, extent)
     left, right = margins(width, extent)
@@ -60,13 +68,34 @@ def convolve(
 def _slide(
     x: torch.Tensor, kernels: torch.Tensor, around: Margins, boundary: Boundary, stride: int
 ) -> torch.Tensor:
+    check_images(x)
     bank = kernels if kernels.dim() == 3 else kernels[None]
     channels = int(x.shape[1])
-    common = torch.promote_types(x.dtype, bank.dtype)
+    common = common_type(x, bank)
     weight = bank.resolve_conj().to(common)[:, None].repeat(channels, 1, 1, 1)  # (C·K, 1, h, w)
-    return F.conv2d(
-        enlarge(x.to(common), *around, boundary), weight, stride=stride, groups=channels
-    )
+    enlarged = enlarge(x.to(common), *around, boundary)
+    _check_fit(enlarged, bank)
+    return F.conv2d(enlarged, weight, stride=stride, groups=channels)
+
+
+def _check(kernels: torch.Tensor, stride: int) -> None:
+    if kernels.dim() not in (2, 3):
+        raise InputError(
+            f"kernels of shape {tuple(kernels.shape)}; expected (h, w), or (K, h, w) for a bank"
+        )
+    if stride < 1:
+        raise InputError(f"a stride of {stride}; expected at least 1")
+
+
+def _check_fit(x: torch.Tensor, bank: torch.Tensor) -> None:
+    if torch.onnx.is_in_onnx_export():  # a graph is for images of any size
+        return
+    (height, width), (h, w) = x.shape[-2:], bank.shape[-2:]
+    if height < h or width < w:
+        raise InputError(
+            f"an image of {height}x{width} has no place for the whole of a kernel of {h}x{w};"
+            " expected a larger image, or extent 'same'"
+        )
 
 
 class FilterBank(nn.Module):
@@ -76,6 +105,9 @@ class FilterBank(nn.Module):
         kernels: (h, w) or (K, h, w).
 
     Shape: (N, C, H, W) -> (N, C·K, H', W'), see `correlate`.
+
+    Raises:
+        InputError: kernels of another shape, or a stride below 1.
     """
 
     kernels: torch.Tensor
@@ -89,6 +121,7 @@ class FilterBank(nn.Module):
         stride: int = 1,
     ) -> None:
         super().__init__()
+        _check(kernels, stride)
         self.register_buffer("kernels", kernels)
         self.boundary, self.extent, self.stride = boundary, extent, stride
 
@@ -141,7 +174,8 @@ class Pooled(nn.Module):
         responses = responses.reshape(shape)  # (N, C, K, H', W')
         if self.how == "max":
             return responses.abs().amax(2)
-        return responses.square().sum(2).sqrt()
+        norm: torch.Tensor = torch.linalg.vector_norm(responses, dim=2)
+        return norm  # which has a gradient where all responses are 0; the root of a sum has none
 
     def extra_repr(self) -> str:
         return self.how

@@ -11,11 +11,19 @@ import torch
 
 from edgecnn_runtime.errors import InputError
 
+LARGEST = 1023  # pixels of a kernel's side: a larger one would be a matter for Fourier transforms
+
 
 def boxcar(size: int = 3) -> torch.Tensor:
     """The mean of size x size pixels."""
+    row = boxcar_row(size)
+    return torch.outer(row, row)
+
+
+def boxcar_row(size: int = 3) -> torch.Tensor:
+    """The factor of which a boxcar is the outer product with itself: (size,)."""
     _check_odd(size)
-    return torch.full((size, size), 1 / size**2)
+    return torch.full((size,), 1 / size)
 
 
 def gaussian(tau: float, size: int | None = None) -> torch.Tensor:
@@ -45,6 +53,7 @@ def oriented_gaussian(
         theta: of that direction, radians, from k (down) towards l (right).
         along: standard deviation in that direction. `across`: at right angles to it.
     """
+    _check_tau(min(along, across))
     down, right = _grid(_reach(max(along, across), size))
     u = down * math.cos(theta) + right * math.sin(theta)
     v = right * math.cos(theta) - down * math.sin(theta)
@@ -86,6 +95,8 @@ def gabor(theta: float, frequency: float, tau: float, size: int | None = None) -
         frequency: cycles a pixel, up to 0.5.
         tau: standard deviation of the neighbourhood, in pixels.
     """
+    if not 0 <= frequency <= 0.5:
+        raise InputError(f"a frequency of {frequency:g}; expected 0 to 0.5 cycles a pixel")
     down, right = _grid(_reach(tau, size))
     phase = 2 * math.pi * frequency * (down * math.cos(theta) + right * math.sin(theta))
     window = torch.exp(-(down.square() + right.square()) / (2 * tau**2))
@@ -93,27 +104,43 @@ def gabor(theta: float, frequency: float, tau: float, size: int | None = None) -
 
 
 def gabor_bank(
-    orientations: int, frequency: float, tau: float, size: int | None = None
+    orientations: int,
+    frequency: float,
+    tau: float,
+    size: int | None = None,
+    *,
+    start: float = 0.0,
 ) -> torch.Tensor:
-    """Gabor kernels whose directions share a half turn, each with its mean removed: (K, h, w)."""
-    angles = [math.pi * i / orientations for i in range(orientations)]
+    """Gabor kernels whose directions share a half turn, each with its mean removed: (K, h, w).
+
+    Args:
+        start: direction of the first. The others are those of `gabor`.
+    """
+    if orientations < 1:
+        raise InputError(f"{orientations} directions; expected at least 1")
+    angles = [start + math.pi * i / orientations for i in range(orientations)]
     bank = torch.stack([gabor(theta, frequency, tau, size) for theta in angles])
     window = gabor(0.0, 0.0, tau, size)
     return bank - window * (bank.sum((1, 2)) / window.sum())[:, None, None]
 
 
 def _reach(tau: float, size: int | None) -> int:
-    if not tau > 0:
-        raise InputError(f"tau {tau}; expected above 0 pixels")
-    if size is None:
-        return math.ceil(3 * tau)
+    _check_tau(tau)
+    size = 2 * math.ceil(3 * tau) + 1 if size is None else size
     _check_odd(size)
     return size // 2
+
+
+def _check_tau(tau: float) -> None:
+    if not 0 < tau < math.inf:
+        raise InputError(f"a standard deviation of {tau:g}; expected above 0 pixels")
 
 
 def _check_odd(size: int) -> None:
     if size < 1 or size % 2 == 0:
         raise InputError(f"a kernel of size {size}; expected an odd number, to have a middle")
+    if size > LARGEST:
+        raise InputError(f"a kernel of size {size}; expected at most {LARGEST}")
 
 
 def _grid(reach: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from edgecnn.filters.images import as_numbers, check_images
 from edgecnn_runtime.errors import InputError
+
+DEEPEST = 10  # levels: a pixel of the coarsest stands for 1,024 on a side
 
 
 class Details(NamedTuple):
@@ -61,10 +63,11 @@ class HaarWavelet(nn.Module):
         self.levels = _checked(levels)
 
     def forward(self, x: torch.Tensor) -> Coefficients:
-        size = (int(x.shape[-2]), int(x.shape[-1]))
+        check_images(x)
+        x, size = as_numbers(x), (x.shape[-2], x.shape[-1])
         details = []
         for _ in range(self.levels):
-            x, scale = split(_even(x))
+            x, scale = split(x)
             details.append(scale)
         return Coefficients(x, tuple(details), size)
 
@@ -84,10 +87,10 @@ class HaarWavelet(nn.Module):
 def split(x: torch.Tensor) -> tuple[torch.Tensor, Details]:
     """One level of the orthogonal bank: averages and differences of 2x2 pixels, times two.
 
-    Shape: (N, C, H, W), even -> four of (N, C, H / 2, W / 2).
+    Shape: (N, C, H, W) -> four of (N, C, ceil(H / 2), ceil(W / 2)).
     """
-    upper, lower = x[..., 0::2, :], x[..., 1::2, :]
-    (a, across), (down, both) = (_pairs(upper + lower), _pairs(upper - lower))
+    upper, lower = _neighbours(x, -2)
+    (a, across), (down, both) = (_halves(upper + lower), _halves(upper - lower))
     return a, Details(down, across, both)
 
 
@@ -99,18 +102,23 @@ def merge(approximation: torch.Tensor, details: Details) -> torch.Tensor:
     return rows.flatten(-3, -2)
 
 
-def _pairs(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    left, right = x[..., 0::2], x[..., 1::2]
+def _neighbours(x: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Even places of an axis and what follows them; the last of an odd axis is followed by itself.
+
+    Whether it is odd is not asked: an exported graph would keep the answer for every image.
+    """
+    if axis == -1:
+        return x[..., 0::2], torch.cat([x, x[..., -1:]], axis)[..., 1::2]
+    return x[..., 0::2, :], torch.cat([x, x[..., -1:, :]], axis)[..., 1::2, :]
+
+
+def _halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    left, right = _neighbours(x, -1)
     return (left + right) / 2, (left - right) / 2
 
 
 def _interleave(average: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
     return torch.stack([average + difference, average - difference], -1).flatten(-2)
-
-
-def _even(x: torch.Tensor) -> torch.Tensor:
-    odd = (int(x.shape[-2]) % 2, int(x.shape[-1]) % 2)
-    return F.pad(x, (0, odd[1], 0, odd[0]), mode="replicate") if any(odd) else x
 
 
 class HaarFrame(nn.Module):
@@ -130,13 +138,14 @@ class HaarFrame(nn.Module):
         self.levels = _checked(levels)
 
     def forward(self, x: torch.Tensor) -> Coefficients:
-        size = (int(x.shape[-2]), int(x.shape[-1]))
+        check_images(x)
+        x, size = as_numbers(x), (x.shape[-2], x.shape[-1])
         details = []
         for level in range(self.levels):
-            step = 2**level  # the à trous algorithm: the bank is spread, not the image thinned
-            low, high = _sum_and_difference(x, step, -2)
-            x, across = _sum_and_difference(low, step, -1)
-            down, both = _sum_and_difference(high, step, -1)
+            rows, columns = _steps(level, size)
+            low, high = _sum_and_difference(x, rows, -2)
+            x, across = _sum_and_difference(low, columns, -1)
+            down, both = _sum_and_difference(high, columns, -1)
             details.append(Details(down, across, both))
         return Coefficients(x, tuple(details), size)
 
@@ -144,13 +153,21 @@ class HaarFrame(nn.Module):
         """(N, C, H, W) from its coefficients: the transpose of the analysis."""
         x = coefficients.approximation
         for level, (down, across, both) in reversed(list(enumerate(coefficients.details))):
-            step = 2**level
-            low, high = _transpose(x, across, step, -1), _transpose(down, both, step, -1)
-            x = _transpose(low, high, step, -2)
+            rows, columns = _steps(level, coefficients.size)
+            low, high = _transpose(x, across, columns, -1), _transpose(down, both, columns, -1)
+            x = _transpose(low, high, rows, -2)
         return x
 
     def extra_repr(self) -> str:
         return f"levels={self.levels}"
+
+
+def _steps(level: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The à trous algorithm: with each level the bank is spread, and the image is not thinned.
+
+    An image smaller than that is gone round more than once.
+    """
+    return 2**level % size[0], 2**level % size[1]
 
 
 def _sum_and_difference(x: torch.Tensor, step: int, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,7 +176,8 @@ def _sum_and_difference(x: torch.Tensor, step: int, axis: int) -> tuple[torch.Te
 
 
 def _transpose(low: torch.Tensor, high: torch.Tensor, step: int, axis: int) -> torch.Tensor:
-    return (low + high + _rotated(low - high, -step, axis)) / 2
+    difference = low - high
+    return (low + high + _rotated(difference, difference.shape[axis] - step, axis)) / 2
 
 
 def _rotated(x: torch.Tensor, by: int, axis: int) -> torch.Tensor:
@@ -172,13 +190,13 @@ def _rotated(x: torch.Tensor, by: int, axis: int) -> torch.Tensor:
 class Pyramid(nn.Module):
     """A multi-scale analysis as one picture: the coarsest scale at the top left, details around it.
 
-    Every band is brought to the scale of the image, details around 0.5. A side that is no multiple
-    of 2^levels is cut.
+    Every band is brought to the scale of the image, details around 0.5. The picture is as large as
+    the image: what an odd side would add to it are details of a repeated pixel, which are none.
 
     Args:
         contrast: of the details, which are faint in a photograph.
 
-    Shape: (N, C, H, W) on the scale 0 to 1 -> (N, C, H', W'), on that scale too at contrast 1.
+    Shape: (N, C, H, W) on the scale 0 to 1 -> (N, C, H, W), on that scale too at contrast 1.
     """
 
     def __init__(self, levels: int = 3, contrast: float = 1.0) -> None:
@@ -186,18 +204,45 @@ class Pyramid(nn.Module):
         self.wavelet, self.contrast = HaarWavelet(levels), contrast
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        unit = 2**self.wavelet.levels
-        x = x[..., : x.shape[-2] // unit * unit, : x.shape[-1] // unit * unit]
         found: Coefficients = self.wavelet(x)
-        picture: torch.Tensor = found.approximation / unit
+        picture: torch.Tensor = found.approximation / 2**self.wavelet.levels
+        finer = [(band.shape[-2], band.shape[-1]) for band, _, _ in found.details[:-1]]
+        sizes = [found.size, *finer]  # of what each level analysed
         for level, scale in reversed(list(enumerate(found.details, start=1))):
-            down, across, both = (band * (self.contrast / 2**level) + 0.5 for band in scale)
-            upper, lower = torch.cat([picture, across], -1), torch.cat([down, both], -1)
-            picture = torch.cat([upper, lower], -2)
+            bands = (band * (self.contrast / 2**level) + 0.5 for band in scale)
+            height, width = sizes[level - 1]
+            picture = _tiled(picture, *bands)[..., :height, :width]
         return picture
 
 
+class FrameTiles(nn.Module):
+    """One scale of the undecimated frame as one picture: every band is as large as the image.
+
+    Args:
+        level: of the scale, 1 for the finest.
+        contrast: of the details, which are faint in a photograph.
+
+    Shape: (N, C, H, W) on the scale 0 to 1 -> (N, C, 2 H, 2 W), on that scale too at contrast 1.
+    """
+
+    def __init__(self, level: int = 1, contrast: float = 1.0) -> None:
+        super().__init__()
+        self.frame, self.contrast = HaarFrame(level), contrast
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: Coefficients = self.frame(x)
+        return _tiled(found.approximation, *(b * self.contrast + 0.5 for b in found.details[-1]))
+
+
+def _tiled(
+    approximation: torch.Tensor, down: torch.Tensor, across: torch.Tensor, both: torch.Tensor
+) -> torch.Tensor:
+    """As wavelets are drawn: details across at the right, down below, both at the lower right."""
+    upper, lower = torch.cat([approximation, across], -1), torch.cat([down, both], -1)
+    return torch.cat([upper, lower], -2)
+
+
 def _checked(levels: int) -> int:
-    if levels < 1:
-        raise InputError(f"{levels} levels; expected at least 1")
+    if not 1 <= levels <= DEEPEST:
+        raise InputError(f"{levels} levels; expected 1 to {DEEPEST}")
     return levels

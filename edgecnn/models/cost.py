@@ -13,7 +13,7 @@ from torch import nn
 
 from edgecnn.models.layers import Auxiliaries
 from edgecnn.models.memory import ActivationMemory
-from edgecnn.models.receptive_field import see
+from edgecnn.models.receptive_field import Seen, see
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class Countable(Protocol):
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer for one image.
+    """One layer for one image; where an ensemble cuts it into crops, for all of them.
 
     Attributes:
         output: (C, H, W) or (features,).
@@ -53,7 +53,8 @@ class Cost:
         parameters: the trainable ones, auxiliary heads left out.
         activations: values that convolutions and linear layers give.
         peak_activation_bytes: for one image in float32, in an engine that frees what it can.
-        receptive_field: of the last feature map; None where a network has no `features`.
+        receptive_field: of the last feature map; None where a network has no `features`, or in
+            them a layer through which places cannot be followed.
     """
 
     layers: tuple[LayerCost, ...]
@@ -78,7 +79,7 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
         input_shape: (C, H, W) of one image.
     """
     layers: list[LayerCost] = []
-    seen = see(network) if hasattr(network, "features") else {}
+    seen = _see(network)
     x = torch.zeros(1, *input_shape, device=next(network.parameters()).device)
 
     def record(name: str, module: nn.Module, output: torch.Tensor) -> None:
@@ -91,7 +92,7 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
                     p.numel() for p in module.parameters(recurse=False) if p.requires_grad
                 ),
                 macs=_macs(module, output),
-                activations=output[0].numel(),
+                activations=output.numel(),
                 receptive_field=seen[name].pixels if name in seen else None,
                 stride=seen[name].stride if name in seen else None,
             )
@@ -118,12 +119,20 @@ def cost(network: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     )
 
 
+def _see(network: nn.Module) -> dict[str, Seen]:
+    try:
+        return see(network) if hasattr(network, "features") else {}
+    except NotImplementedError:  # no network of the zoo; a user's counts all the same
+        return {}
+
+
 def _macs(module: nn.Module, output: torch.Tensor) -> int:
+    # A weight works once for each place of a map, and for each image where one became several.
     if isinstance(module, nn.Conv2d):
-        return module.weight.numel() * output.shape[-2] * output.shape[-1]
+        return module.weight.numel() * output.shape[-2] * output.shape[-1] * output.shape[0]
     if isinstance(module, nn.Linear):
-        return module.weight.numel()
-    return module.macs(output.shape) if isinstance(module, Countable) else 0
+        return module.weight.numel() * output.shape[0]
+    return module.macs(output.shape) * output.shape[0] if isinstance(module, Countable) else 0
 
 
 def run_once(network: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch import nn
 
 from edgecnn.models.layers import (
     AdaptivePool,
+    Branches,
     ConvBN,
     ConvNetWithHeads,
     ConvReLU,
@@ -20,7 +21,6 @@ from edgecnn.models.layers import (
     LocalResponseNorm,
     he_init,
 )
-from edgecnn.models.layers.blocks import Branches
 
 # fmt: off
 MODULES = {

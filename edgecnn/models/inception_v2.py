@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from edgecnn.models.layers import Concat, ConvBN, ConvNet, he_init
@@ -77,8 +79,20 @@ def _module(inputs: int, m: Module) -> Concat:
         Conv(m.conv_twice, m.conv_twice, 3, stride),
     )
     if stride == 2:
-        return Concat(once, twice, nn.MaxPool2d(3, 2, ceil_mode=True))
+        return Concat(once, twice, HalvingMaxPool(3, 2, ceil_mode=True))
     pool = nn.AvgPool2d(3, 1, 1) if m.pool == "avg" else nn.MaxPool2d(3, 1, 1)
     return Concat(
         Conv(inputs, m.plain, 1), once, twice, nn.Sequential(pool, Conv(inputs, m.project, 1))
     )
+
+
+class HalvingMaxPool(nn.MaxPool2d):
+    """Rounds half of an odd side up, as the convolutions beside it do; pooling rounds down."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # int(): under tracing a size is a tensor, and here it is a constant of the graph.
+        down, right = int(x.shape[-2]) % 2, int(x.shape[-1]) % 2
+        if down or right:
+            x = F.pad(x, (0, right, 0, down))  # zeros are never the largest behind a ReLU
+        out: torch.Tensor = super().forward(x)
+        return out

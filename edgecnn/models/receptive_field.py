@@ -55,7 +55,8 @@ class Seen:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return (1, 1, 1, self.first.shape[-1])
+        """No channels: places are all that is known, and 0 divides into groups of any size."""
+        return (1, 0, 1, self.first.shape[-1])
 
     def dim(self) -> int:
         return 4
@@ -93,19 +94,17 @@ class Seen:
             self.depth,
         )
 
-    def __getitem__(self, _: object) -> Seen:
-        return self  # a choice of channels
+    def __getitem__(self, key: tuple[Any, ...]) -> Seen:
+        """A choice of places, `[..., rows, columns]`, or of channels, which changes nothing."""
+        if key[0] is not Ellipsis:
+            return self
+        return Seen(self.first[..., key[-1]], self.last[..., key[-1]], self.depth)
+
+    def _pointwise(self, *_: object, **__: object) -> Seen:
+        return self
 
     __add__ = __radd__ = __mul__ = __rmul__ = __sub__ = __truediv__ = join
-
-    def pow(self, _: object) -> Seen:
-        return self
-
-    def square(self) -> Seen:
-        return self
-
-    def abs(self) -> Seen:
-        return self
+    __gt__ = abs = clamp = detach = pow = square = _pointwise
 
     @classmethod
     def __torch_function__(
@@ -167,6 +166,10 @@ def _padding(x: Seen, pad: tuple[int, ...], *_: Any, **__: Any) -> Seen:
     return x.pad(pad[0], pad[1])
 
 
+def _where(condition: Seen, *values: object) -> Seen:
+    return _concatenation([condition, *(v for v in values if isinstance(v, Seen))])
+
+
 def _pointwise(x: Seen, *_: Any, **__: Any) -> Seen:
     return x
 
@@ -177,7 +180,9 @@ FUNCTIONS: dict[str, Callable[..., Seen]] = {
     "avg_pool2d": _average_pool,
     "adaptive_avg_pool2d": _whole,
     "cat": _concatenation,
+    "maximum": Seen.join,
     "pad": _padding,
+    "where": _where,
     **dict.fromkeys(
         (
             "batch_norm", "dropout", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",

@@ -66,7 +66,7 @@ HU = "Hu et al., 2018, Squeeze-and-excitation networks, arXiv:1709.01507"
 # fmt: off
 ZOO: dict[str, Entry] = {
     # name                      family          year  depth make                            classes  ch  res min width  paper
-    "neocognitron":       Entry("Neocognitron", 1980,   8, Neocognitron,                           10, 1,  19, 11, False, FUKUSHIMA),
+    "neocognitron":       Entry("Neocognitron", 1979,   8, Neocognitron,                           10, 1,  19, 11, False, FUKUSHIMA),
     "lenet5":             Entry("LeNet",        1998,   5, LeNet5,                                 10, 1,  32, 32, False, LECUN),
     "lenet5_modern":      Entry("LeNet",        1998,   5, LeNet5Modern,                           10, 1,  32, 32, False, LECUN),
     "alexnet":            Entry("AlexNet",      2014,   8, AlexNet,                              1000, 3, 224, 63, False, ONE_TOWER),

@@ -28,6 +28,7 @@ from edgecnn.models.cost import parameters
 from edgecnn.training.checkpoint import SafetensorsIO
 from edgecnn.training.initial import initialise
 from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
+from edgecnn.training.loss import check_loss
 from edgecnn.training.module import Classification
 from edgecnn.training.run import Run, is_run, read_run, write_run
 from edgecnn.training.weights import save_tensors
@@ -64,22 +65,24 @@ def fit(
         progress: draw a bar on standard error where that is a terminal.
 
     Raises:
-        InputError: `out` holds something already, or nothing to resume, or another run.
+        InputError: `out` holds something already, or nothing to resume, or another run; a loss
+            that the network cannot train with.
         InterruptedRunError: on SIGINT; the run can be resumed.
     """
-    _prepare(run, out, resume)
-    atomic_write(out / "split.json", msgspec.json.encode(data.record))
     torch.manual_seed(run.seed)
     network = run.network().to(memory_format=torch.channels_last)
     if run.init and not resume:
         initialise(network, run.model, run.init)
-    train, val = _loaders(run, data)
+    check_loss(run.recipe.loss, network, run.model)
+    _prepare(run, out, resume)
+    atomic_write(out / "split.json", msgspec.json.encode(data.record))
+    train, val = loaders(run, data)
     steps = len(train) * run.recipe.epochs
     module = Classification(network, run, steps)
     keep = _Keep(run, out)
     started = time.perf_counter()
     with warnings.catch_warnings():
-        _quiet()
+        quiet()
         trainer = _trainer(run, out, keep, progress)
         try:
             trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
@@ -134,7 +137,7 @@ def _made() -> dict[str, Any]:
     }
 
 
-def _loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
     training = TrainingSet(data.train, run.input, run.recipe.augment, run.seed)
     workers = 0 if data.in_memory else min(8, cores())
     batch = min(run.recipe.batch_size, len(training))
@@ -217,7 +220,7 @@ class _Keep(Callback):
         atomic_write(self.out / f"{name}.json", msgspec.json.format(text, indent=2) + b"\n")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Lightning's advice is for people who write loops; ours are written."""
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", category=DeprecationWarning)

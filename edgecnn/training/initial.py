@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -105,13 +106,23 @@ def _download(library: str, name: str) -> dict[str, torch.Tensor]:
         from torchvision import models
 
         return dict(models.get_model(name, weights="DEFAULT").state_dict())
+    timm = import_timm()
+    try:
+        return dict(timm.create_model(name, pretrained=True).state_dict())
+    except RuntimeError as error:  # of its hub client
+        raise OSError(str(error).splitlines()[0]) from error
+
+
+def import_timm() -> Any:
+    """The package timm, which no extra brings.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own dependencies
             import timm
     except ImportError as error:
         raise MissingPackageError("timm is not installed: pip install timm") from error
-    try:
-        return dict(timm.create_model(name, pretrained=True).state_dict())
-    except RuntimeError as error:  # of its hub client
-        raise OSError(str(error).splitlines()[0]) from error
+    return timm

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from edgecnn.models.layers import AuxiliaryLogits
 from edgecnn.training.augment import augment
 from edgecnn.training.inputs import to_tensor
+from edgecnn.training.loss import classification_loss, training_loss
 from edgecnn.training.run import Run
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -43,17 +42,8 @@ class Classification(LightningModule):
         x = images.permute(0, 3, 1, 2).float()
         x = augment(x, self.recipe.augment, generator)
         outputs = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
-        loss = self._loss(outputs, targets)
+        loss = training_loss(outputs, targets, self.recipe)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        return loss
-
-    def _loss(self, outputs: torch.Tensor | AuxiliaryLogits, targets: torch.Tensor) -> torch.Tensor:
-        smoothing = self.recipe.label_smoothing
-        if isinstance(outputs, torch.Tensor):
-            return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
-        loss = self._loss(outputs.logits, targets)
-        for logits in outputs.auxiliary:
-            loss = loss + outputs.weight * self._loss(logits, targets)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -61,7 +51,8 @@ class Classification(LightningModule):
         logits = self.network(to_tensor(images, self.spec))
         self.top1(logits, targets)
         self.top5(logits, targets)
-        self.log("val_loss", F.cross_entropy(logits, targets), batch_size=len(targets))
+        loss = classification_loss(logits, targets, self.recipe.loss)
+        self.log("val_loss", loss, batch_size=len(targets))
         self.log("top1", self.top1, prog_bar=True)
         self.log("top5", self.top5)
 

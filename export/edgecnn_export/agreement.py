@@ -17,7 +17,8 @@ class Limits(NamedTuple):
     """What a precision may change.
 
     Attributes:
-        share: of a frame's largest probability, that any of its probabilities may be off by.
+        share: of a frame's largest probability, that any of its probabilities may be off by;
+            infinite where only decisions count.
         top1: share of the frames on which both must decide alike.
         tie: classes whose probabilities differ by less than this share count as equal.
     """
@@ -30,18 +31,16 @@ class Limits(NamedTuple):
 # A share of the largest: an untrained network of 1,000 classes answers with 0.001 everywhere.
 # fmt: off
 LIMITS = {
-    #                share top1   tie
-    "fp32":   Limits(1e-4, 1.0,   1e-4),
-    "fp16":   Limits(0.05, 0.99,  0.01),
+    #                    share top1   tie
+    "fp32":       Limits(1e-4, 1.0,   1e-4),
+    "fp16":       Limits(0.05, 0.99,  0.01),
+    "bf16":       Limits(0.5,  0.95,  0.1),
+    # What INT8 may cost is points of top-1, where labels are known; this refuses what is broken.
+    "int8":       Limits(np.inf, 0.9, 0.2),
+    "int8-cpu":   Limits(np.inf, 0.9, 0.2),
 }
 # fmt: on
-
-
-def looser(one: str, other: str) -> str:
-    """Of two precisions the one that may change more: two artifacts are held to it."""
-    return max(one, other, key=lambda name: LIMITS.get(name, LIMITS["fp32"]).share)
-
-
+ONE_LEVEL = LIMITS["fp16"]  # a graph's own preprocessing may be off by one level of a pixel
 EQUAL = 0.999  # share of a picture's values, FP32 against FP32
 FLOOR = 1e-7  # probabilities below are noise of the softmax, and their logarithms too
 
@@ -96,11 +95,29 @@ class Agreement:
     def __str__(self) -> str:
         if self.broken:
             return self.broken
+        limit = f" (limit {self.limits.share:.0e})" if np.isfinite(self.limits.share) else ""
         return (
-            f"they differ by {self.max_abs:.2e}, {self.max_share:.2e} of the answer (limit"
-            f" {self.limits.share:.0e}), top-1 agreement {self.top1_agreement:.4f} (limit"
-            f" {self.limits.top1:g}) on {self.frames} frames, the worst is {self.worst_frame}"
+            f"they differ by {self.max_abs:.2e}, {self.max_share:.2e} of the answer{limit}, top-1"
+            f" agreement {self.top1_agreement:.4f} (limit {self.limits.top1:g}) on {self.frames}"
+            f" frames, the worst is {self.worst_frame}"
         )
+
+
+def looser(one: str, other: str) -> str:
+    """Of two precisions the one that may change more: two artifacts are held to it."""
+    return max(one, other, key=lambda name: LIMITS.get(name, LIMITS["fp32"]).share)
+
+
+def limits_of(precision: str, *, takes_frames: bool = False) -> Limits:
+    """What a precision may change, and where the graph preprocesses frames, a level of 255 too."""
+    limits = LIMITS.get(precision, LIMITS["fp32"])  # a stranger's bundle may name anything
+    if not takes_frames:
+        return limits
+    return Limits(
+        max(limits.share, ONE_LEVEL.share),
+        min(limits.top1, ONE_LEVEL.top1),
+        max(limits.tie, ONE_LEVEL.tie),
+    )
 
 
 def compare(
@@ -108,14 +125,17 @@ def compare(
     answers: Answers,
     precision: str = "fp32",
     logits: tuple[Answers, Answers] | None = None,
+    *,
+    takes_frames: bool = False,
 ) -> Agreement:
     """Compare two sets of probabilities, (N, classes) each.
 
     Args:
         precision: of `answers`; the reference is FP32.
         logits: of the reference and of the answers, where both have them.
+        takes_frames: whether `answers` are of a graph that preprocesses frames itself.
     """
-    limits = LIMITS.get(precision, LIMITS["fp32"])  # a stranger's bundle may name anything
+    limits = limits_of(precision, takes_frames=takes_frames)
     broken = _broken(reference, answers)
     if broken:
         text, frame = broken
@@ -137,6 +157,19 @@ def compare(
         logits is not None,
         int(worst.argmax()),
     )
+
+
+def divergence(reference: Answers, answers: Answers) -> float:
+    """Mean Kullback-Leibler divergence of probabilities from a reference's, in nats.
+
+    Args:
+        reference, answers: (N, classes) each; the result is infinite where one is not a number.
+    """
+    if not np.isfinite(answers).all():
+        return float("inf")
+    least = np.finfo(np.float32).tiny
+    p, q = (np.maximum(a.astype(np.float64), least) for a in (reference, answers))
+    return float((p * np.log(p / q)).sum(1).mean())
 
 
 def _broken(reference: Answers, answers: Answers) -> tuple[str, int] | None:
@@ -161,7 +194,8 @@ def _logits_apart(reference: Answers, answers: Answers) -> Answers:
 
 
 def _log(probabilities: Answers) -> Answers:
-    return np.log(np.maximum(probabilities, FLOOR))
+    logs: Answers = np.log(np.maximum(probabilities, FLOOR))
+    return logs
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgecnn_export.agreement import Agreement, Frame, looser
 from edgecnn_export.causes import exchanged, other_metadata
+from edgecnn_export.findings import AGREES, DIFFERS, OTHER_ANSWERS, Figures, Verdict
 from edgecnn_export.outputs import BATCH, Outputs, compare_outputs, outputs_of
-from edgecnn_export.verdict import AGREES, DIFFERS, OTHER_ANSWERS, Figures, Verdict
 from edgecnn_runtime.backends import Backend, GraphBackend
 from edgecnn_runtime.bundle import Golden
 from edgecnn_runtime.errors import BundleError, CheckFailedError
@@ -21,7 +23,7 @@ class Comparison:
 
     def __init__(self, golden: Golden | None = None) -> None:
         self.golden = golden
-        self._first: tuple[Outputs, str] | None = None
+        self._first: tuple[Outputs, str, bool] | None = None
 
     def verdict(
         self, manifest: Manifest, artifact: Artifact, engine: Backend, inputs: Frame | None
@@ -29,12 +31,13 @@ class Comparison:
         """Run an artifact.
 
         Args:
-            inputs: preprocessed frames, uint8 (N, H, W, C), beside the golden ones.
+            inputs: frames as the graph takes them (`inputs_of`), beside the golden ones.
 
         Raises:
             BundleError: it takes other frames than its manifest says.
         """
         _check_size(manifest.input, artifact, engine)
+        precision, takes_frames = artifact.precision, manifest.input.frame is not None
         least, _, most = artifact.batch if isinstance(artifact, EngineArtifact) else (1, 1, BATCH)
 
         def run(frames: Frame) -> Outputs:
@@ -46,11 +49,16 @@ class Comparison:
             if self.golden:
                 # The workstation's inputs: whether this machine's differ is told by itself.
                 reference = Outputs(self.golden.probabilities)
-                golden = compare_outputs(reference, run(self.golden.inputs), artifact.precision)
+                shown = np.stack(self.golden.frames) if takes_frames else self.golden.inputs
+
+                def on_golden(outputs: Outputs) -> Agreement:
+                    return compare_outputs(reference, outputs, precision, takes_frames=takes_frames)
+
+                golden = on_golden(run(shown))
                 if not (golden.holds or golden.broken):
-                    cause = exchanged(run, self.golden.inputs, reference, artifact.precision)
+                    cause = exchanged(run, shown, lambda outputs: on_golden(outputs).holds)
             if inputs is not None:
-                data = self._with_first(run(inputs), artifact.precision)
+                data = self._with_first(run(inputs), precision, takes_frames)
             wrong = next((a.reason for a in (golden, data) if a and not a.holds), "")
             symptom = wrong and f"{OTHER_ANSWERS}: {wrong}"
         except CheckFailedError as error:
@@ -68,19 +76,19 @@ class Comparison:
             engine.name,
         )
 
-    def _with_first(self, outputs: Outputs, precision: str) -> Agreement:
+    def _with_first(self, outputs: Outputs, precision: str, takes_frames: bool) -> Agreement:
         if self._first is None:  # to itself, since it may not even give numbers
-            self._first = outputs, precision
-        reference, other = self._first
-        return compare_outputs(reference, outputs, looser(precision, other))
+            self._first = outputs, precision, takes_frames
+        reference, other, first_does = self._first
+        either = takes_frames or first_does
+        return compare_outputs(reference, outputs, looser(precision, other), takes_frames=either)
 
 
 def _check_size(spec: Input, artifact: Artifact, engine: Backend) -> None:
-    expected = (spec.height, spec.width, spec.channels)
-    if engine.input_shape != expected:
+    if engine.input_shape != spec.takes:
         raise BundleError(
-            f"{artifact.file} takes {engine.input_shape}, the manifest says {expected}; export the"
-            " bundle again"
+            f"{artifact.file} takes {engine.input_shape}, the manifest says {spec.takes};"
+            " export the bundle again"
         )
 
 

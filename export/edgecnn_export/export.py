@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.data import colour_crops, load_data
+from edgecnn.data import DataSet, colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import predict_all
-from edgecnn_export.precisions import convert, spread
+from edgecnn_export.agreement import Answers
+from edgecnn_export.fine_tune import fine_tuning
+from edgecnn_export.frame_graph import levels_apart, takes_frames
+from edgecnn_export.graph_file import write_graph
+from edgecnn_export.int8 import DEFAULT as DEFAULT_INT8
+from edgecnn_export.int8 import Int8, Int8Options
+from edgecnn_export.material import held_out, material
+from edgecnn_export.parity import parity
+from edgecnn_export.precisions import INT8, Calibration, LayerCost, convert, spread
 from edgecnn_export.sources import Source
 from edgecnn_export.to_onnx import DEFAULT, GraphOptions
-from edgecnn_export.verify import parity
+from edgecnn_export.verdict import Verdict, verdict
 from edgecnn_runtime import __version__
 from edgecnn_runtime.bundle import Golden, staged_folder, write_manifest
 from edgecnn_runtime.bundle.read import sha256
+from edgecnn_runtime.camera.image import resize_frame
 from edgecnn_runtime.errors import CheckFailedError, InputError
-from edgecnn_runtime.manifest import File, Manifest, OnnxArtifact
+from edgecnn_runtime.manifest import File, Input, Manifest, OnnxArtifact
 from edgecnn_runtime.preprocess import preprocess
 
 Frame = NDArray[np.uint8]
@@ -32,6 +42,8 @@ Frame = NDArray[np.uint8]
 REAL_IMAGES = 256  # of the validation split
 COLOUR_CROPS = 64
 GOLDEN_REAL, GOLDEN_COLOUR = 6, 10
+GOLDEN_BYTES = 2**24  # of camera frames: fewer of them where they are large
+CAMERA_FRAMES = 64  # on which a graph that takes frames as they are is tried
 
 
 @dataclass(frozen=True)
@@ -45,22 +57,45 @@ class ParityFigures:
 
 @dataclass(frozen=True)
 class Exported:
-    """One graph of the bundle; `kept` names nodes that stay in FP32 all the same."""
+    """One graph of the bundle.
+
+    Attributes:
+        bytes: with its weights, where these lie in a file beside it.
+        kept: nodes that stay in FP32 all the same.
+        calibration: of INT8.
+    """
 
     file: str
     precision: str
     bytes: int
     parity: ParityFigures
     kept: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What graphs are tried on: frames, the first `real` of them of the data, and the answers."""
+
+    frames: list[Frame]
+    real: int
+    answers: Answers
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `edgecnn export` answers with."""
+    """What `edgecnn export` answers with.
+
+    Attributes:
+        sensitivity: what each layer costs in INT8, where that was looked at.
+        verdict: which precision to use here; where there are several and labelled images.
+    """
 
     bundle: str
     weights: str
     artifacts: list[Exported]
+    sensitivity: list[LayerCost] = field(default_factory=list)
+    verdict: Verdict | None = None
 
 
 def export(
@@ -70,46 +105,75 @@ def export(
     data: str | None = None,
     options: GraphOptions = DEFAULT,
     precisions: Sequence[str] = ("fp32",),
+    int8: Int8Options = DEFAULT_INT8,
 ) -> ExportResult:
     """Export a model into a bundle.
 
     Args:
-        data: DATA for the parity on real images; by default what the model was trained on.
+        data: DATA for calibration, parity and verdict on real images; by default what the model was
+            trained on.
         options: what the graphs are to look like.
         precisions: a graph of each, in this order; the runtime opens the first.
+        int8: how INT8 is made, where it is among the precisions.
 
     Raises:
         CheckFailedError: a graph does not give the training path's answers; nothing is written.
         InputError: `out` holds something else, `data` cannot be read.
     """
-    frames = _real_frames(source, data)
-    crops = colour_crops(COLOUR_CROPS)
-    everything = [*frames, *crops]
-    reference = predict_all(source.predict, everything)
+    loaded = _load(source, data)
+    real = list(some_frames(loaded.val, REAL_IMAGES)) if loaded else []
+    shown = _shown(source, real, colour_crops(COLOUR_CROPS))
     graph = source.graph(options)
+    spec, camera = source.spec, None
+    if options.frame is not None:
+        spec = msgspec.structs.replace(spec, frame=options.frame)
+        camera = _camera(source, spec, shown)
+    eight_bits = [precision for precision in precisions if precision in INT8]
+    judges = eight = None
+    if eight_bits or len(precisions) > 1:
+        judges = held_out(graph, source.spec, source.labels, loaded)
+    if eight_bits and judges:
+        tune = fine_tuning(source, loaded, options, int8.qat_epochs) if int8.qat_epochs else None
+        images = material(source.spec, loaded, int8.images, judges)
+        eight = Int8(graph, images, eight_bits, int8, tune)
     artifacts, exported = [], []
+    costs: tuple[LayerCost, ...] = ()
     with staged_folder(out, marker="manifest.json") as staging:
         for precision in precisions:
             file = staging / f"model.{precision}.onnx"
-            made = convert(precision, graph, source.spec, everything)
-            file.write_bytes(made.graph)
-            agreement = parity(file, source.spec, everything, reference, precision)
+            if eight and precision in INT8:
+                made = eight.make(precision)
+            else:
+                made = convert(precision, graph, source.spec, shown.frames)
+            costs = costs or made.sensitivity
+            weights = write_graph(made.graph, file)
+            agreement = parity(file, source.spec, shown.frames, shown.answers, precision)
+            if camera and agreement.holds:
+                whole = takes_frames(made.graph, spec)
+                weights = write_graph(whole, file)
+                agreement = parity(file, spec, camera.frames, camera.answers, precision)
             if not agreement.holds:
                 raise CheckFailedError(
                     f"the {precision} graph does not give the model's answers: {agreement}; {out}"
                     " was not written"
                 )
-            artifact = OnnxArtifact(**file_entry(file), precision=precision, kept=made.kept)
+            artifact = OnnxArtifact(
+                **file_entry(file),
+                precision=precision,
+                kept=made.kept,
+                data=File(**file_entry(weights)) if weights else None,
+            )
             figures = ParityFigures(agreement.max_abs, agreement.top1_agreement, agreement.frames)
             artifacts.append(artifact)
+            size = artifact.bytes + (artifact.data.bytes if artifact.data else 0)
             exported.append(
-                Exported(artifact.file, precision, artifact.bytes, figures, artifact.kept)
+                Exported(artifact.file, precision, size, figures, artifact.kept, made.calibration)
             )
         golden_file = staging / "golden.npz"
-        golden_file.write_bytes(_golden(source, frames, crops).to_bytes())
+        golden_file.write_bytes(_golden(source.spec, camera or shown).to_bytes())
         manifest = Manifest(
             model=source.model,
-            input=source.spec,
+            input=spec,
             labels=source.labels,
             weights=source.weights,
             artifacts=tuple(artifacts),
@@ -118,7 +182,12 @@ def export(
             provenance=_provenance(source, data, exported, options.opset),
         )
         write_manifest(staging, manifest)
-    return ExportResult(str(out), source.weights, exported)
+        chosen = None
+        files = {a.precision: staging / a.file for a in artifacts if a.precision != "bf16"}
+        # No CPU runs BF16; and the judges are frames that were preprocessed already.
+        if judges and judges.targets is not None and len(files) > 1 and camera is None:
+            chosen = verdict(files, judges, int8.allowed)
+    return ExportResult(str(out), source.weights, exported, list(costs), chosen)
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -126,27 +195,54 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
 
 
-def _real_frames(source: Source, data: str | None) -> list[Frame]:
-    """Validation images; colour crops stand in where the model has no data of its own."""
+def _load(source: Source, data: str | None) -> DataSet | None:
+    """Real images; colour crops stand in where the model has no data of its own."""
     name = data or source.data
     if name is None:
-        return []
+        return None
     try:
-        loaded = load_data(name, int(source.provenance.get("seed", 0)))
+        return load_data(name, int(source.provenance.get("seed", 0)))
     except InputError as error:
         if data is None:
             raise InputError(
                 f"{error}; the run was trained on it: name it anew with --data"
             ) from error
         raise
-    return list(some_frames(loaded.val, REAL_IMAGES))
 
 
-def _golden(source: Source, frames: list[Frame], crops: list[Frame]) -> Golden:
-    chosen = spread(frames, GOLDEN_REAL)
-    chosen += crops[: GOLDEN_REAL + GOLDEN_COLOUR - len(chosen)]
-    inputs = np.stack([preprocess(frame, source.spec) for frame in chosen])
-    return Golden(tuple(chosen), inputs, predict_all(source.predict, chosen))
+def _shown(source: Source, real: list[Frame], colour: list[Frame]) -> _Shown:
+    frames = [*real, *colour]
+    return _Shown(frames, len(real), predict_all(source.predict, frames))
+
+
+def _camera(source: Source, spec: Input, shown: _Shown) -> _Shown:
+    """Frames as a camera of that size gives them, on which its preprocessing is proved first.
+
+    Raises:
+        CheckFailedError: the graph's preprocessing is off by more than a level.
+    """
+    assert spec.frame is not None
+    real, colour = shown.frames[: shown.real], shown.frames[shown.real :]
+    few = spread(real, CAMERA_FRAMES // 2)
+    few, count = [*few, *spread(colour, CAMERA_FRAMES - len(few))], len(few)
+    frames = [resize_frame(frame, *spec.frame) for frame in few]
+    apart = levels_apart(spec, frames)
+    if apart > 1:
+        raise CheckFailedError(
+            f"preprocessing in the graph differs from the workstation's by {apart} of 255 levels,"
+            " expected at most 1; export without --frame"
+        )
+    return _shown(source, frames[:count], frames[count:])
+
+
+def _golden(spec: Input, shown: _Shown) -> Golden:
+    room = max(2, min(GOLDEN_REAL + GOLDEN_COLOUR, GOLDEN_BYTES // shown.frames[-1].nbytes))
+    count = len(shown.frames)
+    chosen = spread(range(shown.real), room * GOLDEN_REAL // (GOLDEN_REAL + GOLDEN_COLOUR))
+    chosen += range(shown.real, min(count, shown.real + room - len(chosen)))
+    frames = tuple(shown.frames[i] for i in chosen)
+    inputs = np.stack([preprocess(frame, spec) for frame in frames])
+    return Golden(frames, inputs, shown.answers[chosen])
 
 
 def _provenance(
@@ -160,6 +256,7 @@ def _provenance(
             "colour_crops": COLOUR_CROPS,
             **{graph.precision: asdict(graph.parity) for graph in exported},
         },
+        "calibration": {g.precision: asdict(g.calibration) for g in exported if g.calibration},
     }
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from edgecnn.data import colour_crops
-from edgecnn.filters import FILTERS, NamedFilter
+from edgecnn.filters import NamedFilter, named_filter
 from edgecnn_export.agreement import PictureAgreement, compare_pictures
 from edgecnn_export.export import COLOUR_CROPS, file_entry, made_with
+from edgecnn_export.graph_file import write_graph
 from edgecnn_export.pictures import batch_of, pictures_of
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.to_onnx import OPSET, check_opset, seal, trace
 from edgecnn_runtime.bundle import GoldenPictures, staged_folder, write_manifest
-from edgecnn_runtime.errors import CheckFailedError, unknown_name
+from edgecnn_runtime.errors import CheckFailedError
 from edgecnn_runtime.manifest import (
     File,
     Filter,
@@ -61,7 +63,9 @@ def picture_of(row: NamedFilter) -> Picture:
     return Picture(channels=_channels(row), color=row.color, scale=scale, offset=offset)
 
 
-def filter_to_onnx(module: nn.Module, spec: FrameInput, picture: Picture, opset: int) -> bytes:
+def filter_to_onnx(
+    module: nn.Module, spec: FrameInput, picture: Picture, opset: int
+) -> onnx.ModelProto:
     """Export a filter: `frames` uint8 (batch, H, W, C) of any size -> `pictures` uint8.
 
     Raises:
@@ -110,38 +114,43 @@ class FilterExport:
 
 
 def export_filter(
-    name: str, out: Path, *, opset: int = OPSET, crops: int = COLOUR_CROPS
+    name: str,
+    out: Path,
+    *,
+    settings: Mapping[str, float] | None = None,
+    opset: int = OPSET,
+    crops: int = COLOUR_CROPS,
 ) -> FilterExport:
     """Export a named filter into a bundle.
 
     Args:
         name: one of `FILTERS`.
+        settings: those that are to be others than its row says.
         crops: colour crops, each of its own size, on which its graph must agree with PyTorch.
 
     Raises:
         CheckFailedError: the graph does not give PyTorch's pictures; nothing is written.
-        InputError: no such filter, or `out` holds something else.
+        InputError: no such filter or setting, or `out` holds something else.
     """
-    if name not in FILTERS:
-        raise unknown_name("filter", name, FILTERS)
-    row = FILTERS[name]
-    module = row.make().eval()
+    row = named_filter(name)
+    settings = row.complete(settings or {})
+    module = row.build(**settings).eval()
     spec = FrameInput(channels=_channels(row), color=row.color)
     picture = picture_of(row)
     frames = colour_crops(crops)
     with staged_folder(out, marker="manifest.json") as staging:
         graph, golden = staging / "model.fp32.onnx", staging / "golden.npz"
-        graph.write_bytes(filter_to_onnx(module, spec, picture, opset))
+        write_graph(filter_to_onnx(module, spec, picture, opset), graph)
         small = tuple(f[: 150 + i, : 200 - i] for i, f in enumerate(frames[:GOLDEN]))
         pictures = tuple(in_pytorch(module, spec, picture, small))
         golden.write_bytes(GoldenPictures(small, pictures).to_bytes())
         manifest = ImageManifest(
-            model=Filter(name=name, help=row.help),
+            model=Filter(name=name, help=row.describe(**settings)),
             input=spec,
             picture=picture,
             artifacts=(OnnxArtifact(**file_entry(graph), precision="fp32"),),
             golden=File(**file_entry(golden)),
-            provenance={"filter": name, **made_with(opset)},
+            provenance={"filter": name, "settings": settings, **made_with(opset)},
         )
         agreement = _parity(graph, manifest, module, frames)
         if not agreement.holds:

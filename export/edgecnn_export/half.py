@@ -9,7 +9,9 @@ import ml_dtypes
 import numpy as np
 import onnx
 from onnxscript import ir
+from onnxscript.ir.passes import common
 
+from edgecnn_export.graph_file import check, convert_opset
 from edgecnn_export.names import rename
 from edgecnn_export.simplify import add_constant, remove_unused
 
@@ -20,50 +22,91 @@ MARGIN = 2  # an image that nobody has seen may excite a unit more than those th
 FULL = ir.DataType.FLOAT
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 NUMPY = {"fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+TYPES = {"fp16": "tensor(float16)", "bf16": "tensor(bfloat16)"}
 BF16_OPSET = 22  # the first whose convolutions take it
+NOT_IN_BF16 = ("ConvTranspose", "LpPool", "Mish")  # in TensorRT, though ONNX has them
 # A sum of exponentials in half precision gains nothing at the end of a network. What stands
 # between the frames and the network counts in grey levels, and is fused into one kernel anyway.
-IN_FULL = ("Softmax", "LogSoftmax", "TopK", "QuantizeLinear", "DequantizeLinear", "If", "Loop")
+IN_FULL = (
+    "Softmax", "LogSoftmax", "ReduceLogSumExp", "TopK", "QuantizeLinear", "DequantizeLinear", "If",
+    "Loop",
+)  # fmt: skip
 BEFORE_THE_NETWORK = ("Cast", "Transpose", "Mul", "Add", "Sub")
 FULL_INPUTS = {"Resize": (1, 2)}  # of operators whose other inputs may be half
 
 
-def to_half(graph: bytes, precision: Half = "fp16", keep: Collection[str] = ()) -> bytes:
+def to_half(
+    graph: onnx.ModelProto, precision: Half = "fp16", keep: Collection[str] = ()
+) -> onnx.ModelProto:
     """Convert a graph; frames, normalisation, softmax and outputs stay as they are.
 
     Args:
-        graph: serialised FP32 graph of `to_onnx`.
+        graph: FP32 graph of `to_onnx`.
         keep: names of nodes that stay in FP32, since their values do not fit.
 
     Returns:
-        The serialised graph: a cast stands where a value changes between FP32 and half.
+        Another graph: a cast stands where a value changes between FP32 and half.
     """
-    proto = onnx.load_from_string(graph)
+    keep = {*keep, *undefined(graph, precision)}
     if precision == "bf16":
-        proto = onnx.version_converter.convert_version(proto, BF16_OPSET)
-    model = ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
-    _Conversion(model.graph, precision).run(set(keep))
-    proto = ir.to_proto(model)
-    onnx.checker.check_model(proto, full_check=True)
-    data: bytes = proto.SerializeToString()
-    return data
+        graph = convert_opset(graph, BF16_OPSET)
+    model = ir.from_proto(graph)
+    if precision == "bf16":
+        _part_hard_swish(model.graph)
+    common.ShapeInferencePass()(model)
+    _Conversion(model.graph, precision).run(keep)
+    check(model)
+    return ir.to_proto(model)
 
 
-def too_large(graph: bytes, ranges: Mapping[str, float]) -> tuple[str, ...]:
+def undefined(graph: onnx.ModelProto, precision: Half) -> tuple[str, ...]:
+    """Nodes whose operator ONNX or TensorRT does not have in a precision, in their order."""
+    opset = next(o.version for o in graph.opset_import if o.domain in ("", "ai.onnx"))
+    if precision == "bf16":
+        opset = BF16_OPSET
+    return tuple(node.name for node in graph.graph.node if not _exists(node, opset, precision))
+
+
+def _exists(node: onnx.NodeProto, opset: int, precision: Half) -> bool:
+    if node.op_type in IN_FULL:  # which no precision changes
+        return True
+    if precision == "bf16" and node.op_type in NOT_IN_BF16:
+        return False
+    try:
+        inputs = onnx.defs.get_schema(node.op_type, opset, node.domain).inputs
+    except onnx.defs.SchemaError:  # an operator of somebody's own
+        return False
+    floats = [types for types in (i.types for i in inputs) if "tensor(float)" in types]
+    return all(TYPES[precision] in types for types in floats[:1])
+
+
+def _part_hard_swish(graph: ir.Graph) -> None:
+    """hardswish(x) -> x · hardsigmoid(x), which TensorRT takes in BF16 too."""
+    for node in list(graph):
+        if node.op_type == "HardSwish":
+            (x,), (out,), name = node.inputs, node.outputs, node.name
+            gate = ir.node("HardSigmoid", [x], {"alpha": 1 / 6}, name=f"{name}/HardSigmoid")
+            gate.outputs[0].name = f"{out.name}/HardSigmoid"
+            product = ir.node("Mul", [x, gate.outputs[0]], name=name)
+            ir.convenience.replace_nodes_and_values(
+                graph, node, [node], [gate, product], [out], product.outputs
+            )
+
+
+def too_large(graph: onnx.ModelProto, ranges: Mapping[str, float]) -> tuple[str, ...]:
     """Nodes that FP16 would overflow: they give, take or hold a value that it does not reach.
 
     Args:
-        graph: serialised FP32 graph.
+        graph: FP32 graph.
         ranges: largest |value| seen, by the name of the value.
 
     Returns:
         Names of nodes, in the order in which they run.
     """
-    proto = onnx.load_from_string(graph)
-    ranges = {**ranges, **_constant_ranges(proto.graph)}
+    ranges = {**ranges, **_constant_ranges(graph.graph)}
     return tuple(
         node.name
-        for node in proto.graph.node
+        for node in graph.graph.node
         if any(ranges.get(name, 0) > LARGEST / MARGIN for name in (*node.input, *node.output))
     )
 

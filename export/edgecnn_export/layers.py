@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgecnn_export.agreement import Frame, looser
-from edgecnn_export.outputs import inputs_of
+from edgecnn_export.outputs import inputs_of, same_pictures
 from edgecnn_export.sessions import INPUT, ValueSession
 from edgecnn_runtime.bundle import Bundle, read_golden
 from edgecnn_runtime.errors import InputError
@@ -108,8 +108,10 @@ def compare_graphs(
     raw = read_golden(bundle).frames if frames is None else frames
     count = min(FRAMES, len(raw))
     chosen = sorted({i * len(raw) // count for i in range(count)} | set(also))
-    inputs = inputs_of([raw[i] for i in chosen], spec)
-    theirs = inputs_of([raw[i] for i in chosen], other.classifier().input) if other else inputs
+    spec_of_other = (other or bundle).classifier().input
+    pictures = same_pictures([raw[i] for i in chosen], spec, spec_of_other)
+    inputs = inputs_of(pictures, spec)
+    theirs = inputs_of(pictures, spec_of_other) if other else inputs
     paths = bundle.file(one), (other or bundle).file(two)
     layers = tuple(
         replace(layer, frame=chosen[layer.frame])
@@ -117,6 +119,8 @@ def compare_graphs(
     )
     called = looser(one.precision, two.precision)
     explained = EXPLAINED.get(called, EXPLAINED["fp32"])
+    if spec.frame or spec_of_other.frame:  # whose own preprocessing may be off by a level
+        explained = max(explained, EXPLAINED["fp16"])
     first = next((layer for layer in layers if layer.error > explained), None)
     return Layers(str(paths[0]), str(paths[1]), called, explained, first, layers)
 
@@ -134,8 +138,9 @@ def compare_layers(reference: Path, other: Path, inputs: Frame, other_inputs: Fr
     """Run two graphs of ours and compare all values of the same name.
 
     Args:
-        inputs: preprocessed frames, uint8 (N, H, W, C).
-        other_inputs: what the other's own preprocessing makes of them.
+        inputs: frames as the graph takes them, uint8 (N, H, W, C).
+        other_inputs: the same as the other takes them: of another shape where one of the two
+            preprocesses frames itself.
 
     Returns:
         In the order in which the reference computes them.
@@ -151,7 +156,8 @@ def compare_layers(reference: Path, other: Path, inputs: Frame, other_inputs: Fr
             f"{reference} and {other} have no value of the same name; expected two graphs of one"
             " network"
         )
-    found = dict.fromkeys((INPUT, *shared), _Apart())
+    entries = (INPUT,) if inputs.shape == other_inputs.shape else ()
+    found = dict.fromkeys((*entries, *shared), _Apart())
     for index in range(len(inputs)):
         mine, theirs = inputs[index : index + 1], other_inputs[index : index + 1]
         values = {INPUT: mine, **one.run(shared.keys(), mine)}
@@ -160,7 +166,7 @@ def compare_layers(reference: Path, other: Path, inputs: Frame, other_inputs: Fr
             apart = _apart(values[name], others[shared.get(name, name)], index)
             if apart.error > largest.error:
                 found[name] = apart
-    start = found[INPUT]
+    start = found.get(INPUT, _Apart())
     entry = [Layer(INPUT, "input", start.error, start.cosine, None, start.frame)]
     return (entry if start.error else []) + _layers(one.graph, found)
 

@@ -28,15 +28,28 @@ def name_after_modules(graph: ir.Graph, root: str = "network") -> None:
     outside = {*graph.inputs, *graph.outputs}
     for node in graph:
         value = node.outputs[0]
-        name = node.op_type if value in outside else _readable(value.name or node.op_type, root)
+        plain = node.op_type if value in outside else _readable(value.name or node.op_type, root)
+        name = plain
+        while taken[name]:  # PyTorch numbers too: an Add_2 may be there already
+            taken[plain] += 1
+            name = f"{plain}_{taken[plain]}"
         taken[name] += 1
-        if taken[name] > 1:
-            name = f"{name}_{taken[name]}"
         node.name = name
         for index, out in enumerate(node.outputs):
             if out not in outside:
                 out.name = name if index == 0 else f"{name}:{index}"
     _name_constants(graph)
+
+
+def complete_names(graph: ir.Graph) -> None:
+    """Name each node that has no name, or another's, after its first output."""
+    taken: set[str] = set()
+    for node in graph:
+        name = node.name if node.name and node.name not in taken else node.outputs[0].name
+        while not name or name in taken:
+            name = f"{name or node.op_type}_"
+        taken.add(name)
+        node.name = name
 
 
 def _readable(name: str, root: str) -> str:

@@ -9,9 +9,10 @@ import numpy as np
 
 from edgecnn_export.agreement import Agreement, Answers, Frame, compare
 from edgecnn_runtime.backends import Backend, GraphBackend
+from edgecnn_runtime.camera.image import resize_frame
 from edgecnn_runtime.errors import CheckFailedError
 from edgecnn_runtime.manifest import Input
-from edgecnn_runtime.preprocess import preprocess
+from edgecnn_runtime.preprocess import graph_input
 
 BATCH = 16
 LOGITS = "logits"
@@ -24,13 +25,27 @@ class Outputs(NamedTuple):
     logits: Answers | None = None
 
 
+def same_pictures(frames: Sequence[Frame], one: Input, two: Input) -> Sequence[Frame]:
+    """Raw frames that two inputs see alike: of the camera's size where a graph takes only that."""
+    size = one.frame or two.frame
+    return [resize_frame(frame, *size) for frame in frames] if size else frames
+
+
 def inputs_of(frames: Sequence[Frame], spec: Input) -> Frame:
-    """Raw frames through the device's preprocessing: (N, H, W, C)."""
-    return np.stack([preprocess(frame, spec) for frame in frames])
+    """Raw frames as the graph takes them: uint8 (N, *spec.takes).
+
+    They go through the device's preprocessing; where the graph has its own, they are stretched to
+    the camera's size.
+    """
+    inputs = np.empty((len(frames), *spec.takes), np.uint8)
+    for place, frame in zip(inputs, frames, strict=True):
+        whole = resize_frame(frame, *spec.frame) if spec.frame else frame
+        place[:] = graph_input(whole, spec)
+    return inputs
 
 
 def outputs_of(backend: Backend, inputs: Frame, least: int = 1, most: int = BATCH) -> Outputs:
-    """Run preprocessed frames, some at a time.
+    """Run frames as the graph takes them, some at a time.
 
     Args:
         least, most: how many frames may be run at once.
@@ -63,9 +78,12 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def compare_outputs(reference: Outputs, outputs: Outputs, precision: str) -> Agreement:
+def compare_outputs(
+    reference: Outputs, outputs: Outputs, precision: str, *, takes_frames: bool = False
+) -> Agreement:
     """Compare probabilities, and logits where both have them."""
-    if reference.logits is None or outputs.logits is None:
-        return compare(reference.probabilities, outputs.probabilities, precision)
-    logits = (reference.logits, outputs.logits)
-    return compare(reference.probabilities, outputs.probabilities, precision, logits)
+    both = (reference.probabilities, outputs.probabilities)
+    logits = None
+    if reference.logits is not None and outputs.logits is not None:
+        logits = reference.logits, outputs.logits
+    return compare(*both, precision, logits, takes_frames=takes_frames)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecnn_export.agreement import Frame, PictureAgreement, compare_pictures
-from edgecnn_export.verdict import AGREES, DIFFERS, OTHER_ANSWERS, Figures, Report, Verdict
+from edgecnn_export.findings import AGREES, DIFFERS, OTHER_ANSWERS, Figures, Report, Verdict
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.bundle import Bundle, read_golden_pictures
 from edgecnn_runtime.image_filter import ImageFilter

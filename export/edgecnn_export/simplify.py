@@ -9,7 +9,7 @@ from onnxscript import ir, optimizer
 from onnxscript.rewriter import rewrite
 from onnxscript.rewriter.rules import common
 
-from edgecnn_export.names import name_after_modules, rename
+from edgecnn_export.names import complete_names, name_after_modules, rename
 
 BATCH_NORM = [
     common.fuse_batchnorm_into_conv_rule,
@@ -18,11 +18,12 @@ BATCH_NORM = [
 ]
 
 
-def simplify(proto: onnx.ModelProto, *, rename: bool = True) -> onnx.ModelProto:
+def simplify(proto: onnx.ModelProto, *, rename: bool = True) -> ir.Model:
     """Fold constants and batch norm, remove dead nodes, scale weights in place of pixels.
 
     Args:
-        rename: nodes and values after modules; a stranger's graph keeps the names it has.
+        rename: nodes and values after modules; a stranger's graph keeps the names that it has,
+            and only nodes without one get one.
     """
     model = ir.from_proto(proto)
     optimizer.fold_constants(model, should_fold=_shapes_too)
@@ -31,7 +32,9 @@ def simplify(proto: onnx.ModelProto, *, rename: bool = True) -> onnx.ModelProto:
     _scale_weights(model.graph)
     if rename:
         name_after_modules(model.graph)
-    return ir.to_proto(model)
+    else:
+        complete_names(model.graph)
+    return model
 
 
 def _shapes_too(node: ir.Node) -> bool | None:

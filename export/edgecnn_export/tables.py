@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgecnn_export.verdict import DIFFERS, Figures, Report, Verdict
+from edgecnn_export.findings import DIFFERS, Figures, Report, Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table

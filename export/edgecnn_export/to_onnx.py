@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import onnx
 import torch
+from onnxscript import ir
 from torch import nn
 
+from edgecnn_export.graph_file import check
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.simplify import simplify
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 
 OUTPUT, LOGITS = "probabilities", "logits"
+TOP = ("top_probabilities", "top_classes")
 OPSET = 17  # the newest that JetPack 6's TensorRT 10.3 is sure to parse
 OPSETS = range(13, 21)
 
@@ -39,17 +43,23 @@ class GraphOptions:
     Attributes:
         opset: of ONNX.
         logits: answer with them too, behind the probabilities.
+        top_k: answer with so many of the largest probabilities too, largest first, and with their
+            classes: `top_probabilities` float32 and `top_classes` int32, both (batch, top_k).
+        frame: (height, width) of camera frames that the graph takes as they are; None where it
+            takes preprocessed ones.
     """
 
     opset: int = OPSET
     logits: bool = False
+    top_k: int | None = None
+    frame: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         check_opset(self.opset)
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the graph's outputs; the probabilities come first."""
+        """Names of what the network answers with; the probabilities come first."""
         return (OUTPUT, LOGITS) if self.logits else (OUTPUT,)
 
 
@@ -86,7 +96,7 @@ def to_onnx(
     spec: Input,
     labels: tuple[str, ...],
     options: GraphOptions = DEFAULT,
-) -> bytes:
+) -> onnx.ModelProto:
     """Export a classifier.
 
     PyTorch's TorchScript exporter is used: a tenth of the other's time, and it writes the opset
@@ -97,7 +107,7 @@ def to_onnx(
         options: outputs and opset.
 
     Returns:
-        The serialised graph: `frames` uint8 (batch, H, W, C) -> `probabilities` (batch, classes).
+        The graph: `frames` uint8 (batch, H, W, C) -> `probabilities` (batch, classes).
 
     Raises:
         InputError: PyTorch cannot export the network.
@@ -106,7 +116,7 @@ def to_onnx(
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
     open_axes = {name: {0: "batch"} for name in (INPUT, *options.outputs)}
     model = trace(deployed, example, options.outputs, open_axes, options.opset)
-    return finish(model, spec, labels)
+    return finish(model, spec, labels, options)
 
 
 def trace(
@@ -146,15 +156,25 @@ def trace(
 
 
 def finish(
-    model: onnx.ModelProto, spec: Input, labels: tuple[str, ...], *, rename: bool = True
-) -> bytes:
+    model: onnx.ModelProto,
+    spec: Input,
+    labels: tuple[str, ...],
+    options: GraphOptions = DEFAULT,
+    *,
+    rename: bool = True,
+) -> onnx.ModelProto:
     """Simplify and check the graph, and put labels and preprocessing into its metadata.
 
     The metadata is for C++ users and viewers; the runtime reads the manifest.
 
     Args:
         rename: nodes and values after the modules that they come from.
+
+    Raises:
+        InputError: more classes are asked for than there are.
     """
+    if options.top_k is not None:
+        _add_top_k(model.graph, options.top_k, len(labels))
     entries = {
         "edgecnn.labels": json.dumps(labels, ensure_ascii=False),
         "edgecnn.input": msgspec.json.encode(spec).decode(),
@@ -162,13 +182,31 @@ def finish(
     return seal(model, entries, rename=rename)
 
 
-def seal(model: onnx.ModelProto, entries: dict[str, str], *, rename: bool = True) -> bytes:
+def _add_top_k(graph: onnx.GraphProto, k: int, classes: int) -> None:
+    if not 1 <= k <= classes:
+        raise InputError(f"top-k of {k}; the model has {classes} classes: expected 1 to {classes}")
+    batch = graph.output[0].type.tensor_type.shape.dim[0]
+    count = onnx.numpy_helper.from_array(np.array([k]), "top_k")
+    graph.initializer.append(count)
+    indices = "top_classes.int64"  # which TensorRT would have to convert in any case
+    graph.node.extend(
+        [
+            onnx.helper.make_node("TopK", [OUTPUT, count.name], [TOP[0], indices], axis=1),
+            onnx.helper.make_node("Cast", [indices], [TOP[1]], to=onnx.TensorProto.INT32),
+        ]
+    )
+    shape = [batch.dim_param or batch.dim_value, k]
+    for name, kind in zip(TOP, (onnx.TensorProto.FLOAT, onnx.TensorProto.INT32), strict=True):
+        graph.output.append(onnx.helper.make_tensor_value_info(name, kind, shape))
+
+
+def seal(
+    proto: onnx.ModelProto, entries: dict[str, str], *, rename: bool = True
+) -> onnx.ModelProto:
     """Simplify and check the graph, and set its metadata to these entries and no others."""
-    model = simplify(model, rename=rename)
-    del model.metadata_props[:]
+    model = simplify(proto, rename=rename)
+    model.metadata_props.clear()
+    model.metadata_props.update(entries)
     model.producer_name = "edgecnn"
-    for key, value in entries.items():
-        model.metadata_props.add(key=key, value=value)
-    onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString()
-    return data
+    check(model)
+    return ir.to_proto(model)

@@ -5,39 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 
-from edgecnn_export.agreement import Agreement, Answers, Frame, compare
+from edgecnn_export.agreement import Frame
 from edgecnn_export.causes import other_preprocessing
 from edgecnn_export.comparison import Comparison
-from edgecnn_export.outputs import inputs_of, outputs_of
+from edgecnn_export.findings import DIFFERS, Report, Verdict
+from edgecnn_export.outputs import inputs_of, same_pictures
 from edgecnn_export.pictures import verify_pictures
-from edgecnn_export.verdict import DIFFERS, Report, Verdict
 from edgecnn_runtime import backends
 from edgecnn_runtime.backends import BACKENDS, Backend
 from edgecnn_runtime.bundle import Bundle, read_golden
-from edgecnn_runtime.errors import BackendError, InputError, unknown_name
-from edgecnn_runtime.manifest import Artifact, EngineArtifact, ImageManifest, Input, OnnxArtifact
+from edgecnn_runtime.errors import BackendError, InputError, NoKernelError, unknown_name
+from edgecnn_runtime.manifest import Artifact, EngineArtifact, ImageManifest, OnnxArtifact
 
 Open = Callable[[Bundle, Artifact, str], Backend]
-
-
-def parity(
-    graph: Path,
-    spec: Input,
-    frames: Sequence[Frame],
-    reference: Answers,
-    precision: str = "fp32",
-) -> Agreement:
-    """Compare an ONNX file with the training path's answers.
-
-    ONNX Runtime runs it on the CPU, half precision rounded as on a GPU.
-    """
-    from edgecnn_export.rounding import open_rounded
-
-    with closing(open_rounded(graph)) as backend:
-        outputs = outputs_of(backend, inputs_of(frames, spec))
-    return compare(reference, outputs.probabilities, precision)
 
 
 def open_artifact(bundle: Bundle, artifact: Artifact, name: str) -> Backend:
@@ -51,9 +32,9 @@ def open_artifact(bundle: Bundle, artifact: Artifact, name: str) -> Backend:
     """
     if isinstance(artifact, OnnxArtifact) and name == "onnxruntime":
         with suppress(ModuleNotFoundError):
-            from edgecnn_export.rounding import open_rounded
+            from edgecnn_export.emulate import open_rounded
 
-            return open_rounded(bundle.file(artifact))
+            return open_rounded(bundle.file(artifact), artifact.precision)
     return backends.open_artifact(bundle, artifact, name)
 
 
@@ -69,7 +50,8 @@ def verify(
     first one's answers to `frames`: by these alone, a wrong first artifact would be believed.
 
     Args:
-        frames: raw BGR frames, beside the golden ones.
+        frames: raw BGR frames, beside the golden ones. Stretched to the camera's size where the
+            graphs take frames as they are.
         backend: what runs the ONNX graphs.
         opener: opens any artifact, or raises a BackendError that tells what it needs.
 
@@ -93,7 +75,8 @@ def verify(
         try:
             engine = opener(bundle, artifact, backend)
         except BackendError as error:
-            verdicts.append(Verdict(artifact.file, artifact.precision, f"not run: {error}"))
+            reason = error.reason if isinstance(error, NoKernelError) else str(error)
+            verdicts.append(Verdict(artifact.file, artifact.precision, f"not run: {reason}"))
             continue
         with closing(engine):
             verdicts.append(comparison.verdict(manifest, artifact, engine, inputs))
@@ -137,6 +120,7 @@ def verify_against(
             " network"
         )
     frames = read_golden(bundle).frames if frames is None else frames
+    frames = same_pictures(frames, bundle.classifier().input, other.classifier().input)
     comparison, verdicts = Comparison(), []
     for each in (bundle, other):
         each.check()

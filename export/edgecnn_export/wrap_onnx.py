@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
+from edgecnn_export.graph_file import convert_opset
 from edgecnn_export.read_onnx import read_onnx
 from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
+from edgecnn_export.sources import Options, Source, make_input, numbered
 from edgecnn_export.to_onnx import LOGITS, OUTPUT, GraphOptions, finish
 from edgecnn_runtime.errors import InputError
-from edgecnn_runtime.manifest import Input
+from edgecnn_runtime.manifest import Input, Model
 from edgecnn_runtime.preprocess import preprocess
 
 
@@ -51,7 +53,9 @@ class ForeignOnnx:
 
         return predict
 
-    def wrapped(self, spec: Input, labels: tuple[str, ...], options: GraphOptions) -> bytes:
+    def wrapped(
+        self, spec: Input, labels: tuple[str, ...], options: GraphOptions
+    ) -> onnx.ModelProto:
         """The same graph from uint8 (batch, H, W, C) to probabilities (batch, classes).
 
         The batch is free where the graph can be freed, and otherwise as fixed as it was.
@@ -70,12 +74,12 @@ class ForeignOnnx:
 
     def _wrapped(
         self, spec: Input, labels: tuple[str, ...], options: GraphOptions, *, batch: str | int
-    ) -> bytes:
+    ) -> onnx.ModelProto:
         model = onnx.ModelProto()
         model.CopyFrom(self.proto)
         own = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         if own < 13:  # Softmax changed its meaning with 13
-            model = onnx.version_converter.convert_version(model, options.opset)
+            model = convert_opset(model, options.opset)
         graph = model.graph
         inside, answer = graph.input[0].name, graph.output[0].name
         if batch != 1:
@@ -100,7 +104,7 @@ class ForeignOnnx:
         answers: list[str | int | None] = [batch, self.classes]
         for name in options.outputs:
             graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, answers))
-        return finish(model, spec, labels, rename=False)
+        return finish(model, spec, labels, options, rename=False)
 
 
 def open_onnx(path: Path, resolution: tuple[int, int] | None) -> ForeignOnnx:
@@ -206,3 +210,26 @@ def _probabilities(rows: NDArray[np.float32], is_logits: bool) -> NDArray[np.flo
     e = np.exp(rows - rows.max(1, keepdims=True))
     out: NDArray[np.float32] = e / e.sum(1, keepdims=True)
     return out
+
+
+def open_onnx_source(path: Path, options: Options) -> Source:
+    """Somebody else's graph: float NCHW in, logits or probabilities out."""
+    foreign = open_onnx(path, options.resolution)
+    size = (foreign.height, foreign.width)
+    mean, std = (0.0,) * foreign.channels, (1.0,) * foreign.channels
+    spec = make_input(options, size, foreign.channels, mean, std)
+    labels = options.labels or numbered(foreign.classes)
+    if len(labels) != foreign.classes:
+        raise InputError(
+            f"{len(labels)} labels for {path}, which answers with {foreign.classes}; expected one"
+            " a class, in the order of its outputs"
+        )
+    return Source(
+        model=Model(name=path.stem, resolution=size, parameters=foreign.parameters),
+        spec=spec,
+        labels=labels,
+        weights=f"pretrained {path.name}",
+        predict=foreign.predictor(spec),
+        graph=lambda options: foreign.wrapped(spec, labels, options),
+        provenance={"onnx": str(path)},
+    )

@@ -14,7 +14,7 @@ from edgecnn_runtime.backends import Backend, open_backend
 from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.errors import BundleError
 from edgecnn_runtime.manifest import Manifest
-from edgecnn_runtime.preprocess import preprocess
+from edgecnn_runtime.preprocess import graph_input
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Classifier:
     """
 
     def __init__(self, manifest: Manifest, backend: Backend, *, top_k: int = 5) -> None:
-        spec = manifest.input
-        expected = (spec.height, spec.width, spec.channels)
+        expected = manifest.input.takes
         if backend.input_shape != expected:
             raise BundleError(
                 f"the graph takes {backend.input_shape}, the manifest says {expected};"
@@ -88,8 +87,11 @@ class Classifier:
         return self.infer(np.stack([self.preprocess(frame) for frame in frames]))
 
     def preprocess(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) BGR of any size -> the graph's (H, W, C)."""
-        return preprocess(frame, self.manifest.input)
+        """(H, W, 3) BGR -> the graph's (H, W, C).
+
+        Frames have any size, unless the graph was made for one of its own (`Input.frame`).
+        """
+        return graph_input(frame, self.manifest.input)
 
     def infer(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, H, W, C) uint8 -> (N, classes) float32."""

@@ -32,6 +32,18 @@ class BackendError(InputError):
     """No engine can run the model here, or the one asked for cannot."""
 
 
+class NoKernelError(BackendError):
+    """An engine that runs here lacks an operator of this graph, or has it in other types.
+
+    Attributes:
+        reason: what it lacks.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class MissingPackageError(InputError):
     """A package that the command needs is not installed; the message holds the command to run."""
 

@@ -33,6 +33,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         crop: (height, width) cut from the middle; for `crop` it is the input's own size.
         invert: dark ink to light, after the colour conversion.
         border: grey level of the border of `letterbox` and `pad`.
+        frame: (height, width) of the BGR camera frames that the graph takes as they are, doing all
+            of this itself; None where it takes what comes out.
     """
 
     height: Size
@@ -45,6 +47,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     interpolation: Interpolation = "area+linear"
     invert: bool = False
     border: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    frame: tuple[Size, Size] | None = None
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -56,6 +59,11 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("every std must be above 0")
         if self.resize in ("crop", "pad"):
             self._check_crop()
+
+    @property
+    def takes(self) -> tuple[int, int, int]:
+        """(H, W, C) of what the graph takes."""
+        return (*self.frame, 3) if self.frame else (self.height, self.width, self.channels)
 
     def _check_crop(self) -> None:
         if self.shorter_side is None or self.crop is None:
@@ -133,11 +141,13 @@ class OnnxArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="onnx"
     """An ONNX graph: uint8 NHWC frames in, probabilities or uint8 NHWC pictures out.
 
     Attributes:
+        data: its weights, in a file beside it, where they are too large for the graph itself.
         kept: nodes that are computed in FP32 in spite of the precision.
     """
 
     precision: str
     kept: tuple[str, ...] = ()
+    data: File | None = None
 
 
 class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="engine"):

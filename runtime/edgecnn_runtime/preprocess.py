@@ -7,7 +7,7 @@ cannot differ. What it does is described by `manifest.Input` and by nothing else
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,11 +97,7 @@ def preprocess(frame: Frame, spec: Input) -> Frame:
     """
     frame = as_bgr(frame)
     plan = _plan(spec, frame.shape[0], frame.shape[1])
-    image = _resize(frame, plan, spec.interpolation)
-    if spec.color == "rgb":
-        image = _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    elif spec.color == "gray":
-        image = _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[:, :, None]
+    image = _colour(_resize(frame, plan, spec.interpolation), spec.color)
     if spec.invert:
         image = 255 - image
     if plan.place is not None:
@@ -115,6 +111,79 @@ def preprocess(frame: Frame, spec: Input) -> Frame:
     return np.ascontiguousarray(image)
 
 
+def graph_input(frame: Frame, spec: Input) -> Frame:
+    """What a graph takes of a camera frame: the preprocessed frame, or the frame itself.
+
+    Returns:
+        uint8, of the shape `spec.takes`.
+
+    Raises:
+        InputError: `frame` is not a frame, or not of the size that the graph was made for.
+    """
+    if spec.frame is None:
+        return preprocess(frame, spec)
+    frame = as_bgr(frame)
+    if frame.shape[:2] != spec.frame:
+        (height, width), (got_h, got_w) = spec.frame, frame.shape[:2]
+        raise InputError(
+            f"a frame of {got_h}x{got_w}; this graph takes {height}x{width} (height x width) as it"
+            " is: set the camera to that, or export without --frame for frames of any size"
+        )
+    return frame
+
+
+class Matrices(NamedTuple):
+    """What `preprocess` does to frames of one size, for a graph that is to do it itself.
+
+    Whole blocks of pixels are averaged, each channel then becomes rows · channel · columnsᵀ, and
+    each pixel mix · pixel.
+
+    Attributes:
+        blocks: where they lie, (top, left, how many in a column, how many in a row).
+        side: of a block, in pixels.
+        rows: float32 (height of the cut, blocks in a column).
+        columns: float32 (width of the cut, blocks in a row).
+        filter: of rows and columns; `linear` is OpenCV's, `antialias` one of Pillow's, which
+            rounds to grey levels between columns and rows.
+        mix: float32 (C, 3), of the channels B, G and R.
+        place: top and left of the picture, where a border is around it.
+    """
+
+    blocks: tuple[int, int, int, int]
+    side: int
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    filter: Literal["linear", "antialias"]
+    mix: NDArray[np.float32]
+    place: tuple[int, int] | None
+
+
+def as_matrices(spec: Input, height: int, width: int) -> Matrices:
+    """Read off the matrices from what `preprocess` makes of pictures with one lit line each."""
+    plan = _plan(spec, height, width)
+    top, left, cut_h, cut_w = plan.cut
+    is_linear = spec.interpolation == "area+linear"
+    side = _factor((height, width), plan.resized) if is_linear else 1
+    blocks = _whole_blocks((height, width), side)
+
+    def lines(count: int, resized: int, start: int, cut: int) -> NDArray[np.float32]:
+        """Where each of so many lines goes, one of them lit in each column of a picture."""
+        lit = np.eye(count, dtype=np.float32)
+        of_lines = _Plan((resized, count), (start, 0, cut, count), None)
+        return np.asarray(_resize(lit, of_lines, spec.interpolation), np.float32)
+
+    mix = _colour(np.eye(3, dtype=np.float32)[None], spec.color)[0].T
+    return Matrices(
+        blocks,
+        side,
+        lines(blocks[2], plan.resized[0], top, cut_h),
+        lines(blocks[3], plan.resized[1], left, cut_w),
+        "linear" if is_linear else "antialias",
+        np.ascontiguousarray(mix),
+        plan.place,
+    )
+
+
 def preprocess_frame(frame: Frame, spec: FrameInput) -> Frame:
     """Turn a camera frame into what a filter takes: another colour, the same size.
 
@@ -124,22 +193,26 @@ def preprocess_frame(frame: Frame, spec: FrameInput) -> Frame:
     Raises:
         InputError: `frame` is not a frame.
     """
-    frame = as_bgr(frame)
-    if spec.color == "rgb":
-        frame = _uint8(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    elif spec.color == "gray":
-        frame = _uint8(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))[:, :, None]
-    return np.ascontiguousarray(frame)
+    return np.ascontiguousarray(_colour(as_bgr(frame), spec.color))
 
 
-def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
+def _colour(image: Any, color: str) -> Any:
+    """(H, W, 3) BGR -> (H, W, C)."""
+    if color == "rgb":
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if color == "gray":
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[:, :, None]
+    return image
+
+
+def _resize(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any]:
     """Scale to `plan.resized` and cut: (H, W, 3) -> (cut height, cut width, 3)."""
     top, left, height, width = plan.cut
     if frame.shape[:2] == plan.resized:
         return frame[top : top + height, left : left + width]
     if interpolation != "area+linear":
         return _resize_antialias(frame, plan, interpolation)
-    factor = min(frame.shape[0] // plan.resized[0], frame.shape[1] // plan.resized[1])
+    factor = _factor(frame.shape, plan.resized)
     if (plan.resized[0] * factor, plan.resized[1] * factor) == frame.shape[:2]:
         # Whole blocks become pixels, so that only the cut's own blocks need to be averaged.
         part = frame[
@@ -153,17 +226,27 @@ def _resize(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
     return small[top : top + height, left : left + width]
 
 
-def _decimate(frame: Frame, factor: int) -> Frame:
+def _factor(size: tuple[int, ...], resized: tuple[int, int]) -> int:
+    """The side of the blocks that become pixels before the linear filter; 1 where none do."""
+    return max(1, min(size[0] // resized[0], size[1] // resized[1]))
+
+
+def _whole_blocks(size: tuple[int, ...], factor: int) -> tuple[int, int, int, int]:
+    """Top, left, and how many fit into a column and a row, from the middle of the frame."""
+    rows, columns = size[0] // factor, size[1] // factor
+    return (size[0] - rows * factor) // 2, (size[1] - columns * factor) // 2, rows, columns
+
+
+def _decimate(frame: NDArray[Any], factor: int) -> NDArray[Any]:
     """Average whole blocks of pixels, so that the linear filter that follows does not alias."""
     if factor < 2:
         return frame
-    rows, columns = frame.shape[0] // factor, frame.shape[1] // factor
-    top, left = (frame.shape[0] - rows * factor) // 2, (frame.shape[1] - columns * factor) // 2
+    top, left, rows, columns = _whole_blocks(frame.shape, factor)
     whole = frame[top : top + rows * factor, left : left + columns * factor]
     return _uint8(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
-def _resize_antialias(frame: Frame, plan: _Plan, interpolation: str) -> Frame:
+def _resize_antialias(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any]:
     """Pillow's filters, which torchvision's and timm's weights were trained with.
 
     Only the cut is computed, from a box of fractional pixels.

@@ -76,7 +76,7 @@ def test_a_graph_that_disagrees_is_not_written(
 
     def export_broken(
         _: nn.Module, spec: Input, labels: tuple[str, ...], options: GraphOptions
-    ) -> bytes:
+    ) -> onnx.ModelProto:
         network, other = broken(load_network(trained_run, run), spec)
         return to_onnx(network, other, labels, options)
 

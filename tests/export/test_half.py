@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from torch import nn
 
 from edgecnn.data import colour_crops
 from edgecnn.models import build
+from edgecnn_export.emulate import emulate_half
 from edgecnn_export.export import export
+from edgecnn_export.graph_file import write_graph
 from edgecnn_export.half import to_half, too_large
 from edgecnn_export.precisions import convert
+from edgecnn_export.sessions import run_graph
 from edgecnn_export.sources import Options, make_input, open_source
+from edgecnn_export.tensorrt.build import BuildOptions, build_engine
+from edgecnn_export.tensorrt.compilers import Compiler, find_compiler
+from edgecnn_export.tensorrt.engines import compile_bundle
 from edgecnn_export.to_onnx import GraphOptions, to_onnx
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.bundle import open_bundle
+from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.cli import run
+from edgecnn_runtime.errors import BackendError, NoKernelError
 from edgecnn_runtime.manifest import Input
 
 LABELS = tuple("abcdefgh")
@@ -31,13 +41,13 @@ def spec() -> Input:
     return make_input(Options(), (48, 48), 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def graph_of(network: nn.Module, spec: Input, **options: bool) -> bytes:
+def graph_of(network: nn.Module, spec: Input, **options: bool) -> onnx.ModelProto:
     return to_onnx(network.eval(), spec, LABELS, GraphOptions(**options))
 
 
-def types(graph: bytes) -> dict[str, int]:
+def types(graph: onnx.ModelProto) -> dict[str, int]:
     """Element type of every value, by name."""
-    proto = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph), strict_mode=True).graph
+    proto = onnx.shape_inference.infer_shapes(graph, strict_mode=True).graph
     values = [*proto.input, *proto.output, *proto.value_info]
     constants = {i.name: i.data_type for i in proto.initializer}
     return {v.name: v.type.tensor_type.elem_type for v in values} | constants
@@ -50,10 +60,10 @@ def test_the_network_is_half_and_its_ends_are_not(spec: Input, precision: str, h
     torch.manual_seed(0)
     whole = graph_of(build("mobilenet_v3_small", num_classes=8), spec, logits=True)
     graph = to_half(whole, precision)
-    proto, of = onnx.load_from_string(graph).graph, types(graph)
+    proto, of = graph.graph, types(graph)
     for node in proto.node:
         kinds = {of[name] for name in (*node.input, *node.output) if name}
-        if node.op_type in ("Conv", "Gemm", "HardSwish", "Mul", "GlobalAveragePool"):
+        if node.op_type in ("Conv", "Gemm", "HardSwish", "HardSigmoid", "Mul"):
             assert kinds == {half}, node.name
         elif node.op_type == "Softmax":
             assert kinds == {TensorProto.FLOAT}
@@ -61,8 +71,8 @@ def test_the_network_is_half_and_its_ends_are_not(spec: Input, precision: str, h
     assert of["probabilities"] == of["logits"] == TensorProto.FLOAT
     # One cast behind the normalisation and one before the softmax: not one more a layer.
     assert sum(node.op_type == "Cast" for node in proto.node) == 3
-    assert len(graph) < 0.55 * len(whole)
-    names = [i.name for i in onnx.load_from_string(whole).graph.initializer]
+    assert graph.ByteSize() < 0.55 * whole.ByteSize()
+    names = [i.name for i in whole.graph.initializer]
     assert {i.name for i in proto.initializer} == set(names)
 
 
@@ -103,7 +113,7 @@ def test_layers_that_would_overflow_stay_in_fp32_and_are_named(spec: Input, tmp_
     assert of["first/Conv"] == of["last/Conv"] == TensorProto.FLOAT16
     paths = {name: tmp_path / name for name in ("kept", "fp32")}
     for name, content in (("kept", made.graph), ("fp32", graph)):
-        paths[name].write_bytes(content)
+        write_graph(content, paths[name])
     inputs = np.stack([frame[:48, :48] for frame in frames])
     answers = {name: open_ort(path, "onnxruntime").infer(inputs) for name, path in paths.items()}
     assert np.abs(answers["kept"] - answers["fp32"]).max() < 2e-3
@@ -128,3 +138,93 @@ def test_an_unknown_precision_is_met_with_the_nearest(refused: object, tmp_path:
     )
     assert "unknown precision 'fp23'" in line
     assert not (tmp_path / "x").exists()
+
+
+class Rare(nn.Module):
+    """What TensorRT does not take in BF16: HardSwish, Mish and a transposed convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.swish, self.mish = nn.Conv2d(3, 8, 3), nn.Hardswish(), nn.Mish()
+        self.wider, self.last = nn.ConvTranspose2d(8, 8, 2, stride=2), nn.Conv2d(8, 8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.wider(self.mish(self.swish(self.first(x))))).mean((2, 3))
+
+
+def test_bf16_leaves_what_tensorrt_lacks_in_fp32_and_names_it(spec: Input) -> None:
+    torch.manual_seed(0)
+    graph = graph_of(Rare(), spec)
+    nodes = [n.op_type for n in graph.graph.node]
+    made = convert("bf16", graph, spec, [])
+    proto, of = made.graph.graph, types(made.graph)
+    assert "HardSwish" in nodes
+    assert "HardSwish" not in {n.op_type for n in proto.node}
+    transposed = next(n for n in proto.node if n.op_type == "ConvTranspose")
+    assert transposed.name in made.kept
+    assert of[transposed.output[0]] == TensorProto.FLOAT
+    convolutions = [n for n in proto.node if n.op_type == "Conv"]
+    assert {of[n.output[0]] for n in convolutions} == {TensorProto.BFLOAT16}
+    frames = np.stack([frame[:48, :48] for frame in colour_crops(4)])
+    (emulated,), (full,) = run_graph(emulate_half(made.graph), frames), run_graph(graph, frames)
+    assert 0 < np.abs(emulated - full).max() < 0.02
+
+
+@pytest.mark.parametrize("network", [Rare(), build("mobilenet_v3_small", num_classes=8)])
+def test_a_bf16_engine_is_compiled(network: nn.Module, spec: Input) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="no TensorRT-RTX for this platform")
+    content = to_half(graph_of(network, spec), "bf16").SerializeToString()
+    engine = build_engine(find_compiler("tensorrt-rtx"), content, "sm80", BuildOptions())
+    assert len(engine) > 2 * sum(p.numel() for p in network.parameters())
+
+
+@pytest.fixture(scope="module")
+def bf16_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its first graph is in BF16, which no CPU of ONNX Runtime takes. No test changes it."""
+    path = tmp_path_factory.mktemp("bundles") / "bf16.bundle"
+    source = open_source("lenet5_modern", Options(random=True))
+    result = export(source, path, precisions=("bf16", "fp32"))
+    assert 0 < result.artifacts[0].parity.max_abs < 0.05
+    return path
+
+
+def test_a_bf16_graph_says_why_it_does_not_run_here(
+    bf16_bundle: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    with pytest.raises(NoKernelError, match=r"model\.bf16\.onnx does not run here: CPUExec"):
+        Classifier.open(bf16_bundle, backend="onnxruntime")
+    line = refused("profile", bf16_bundle, "--backend", "onnxruntime", "--precision", "bf16")
+    assert "take another graph with --precision" in line
+    with Classifier.open(bf16_bundle, precision="fp32") as classify:
+        assert len(classify(colour_crops(1)[0])) == 5
+    for data in ([], ["mnist5k"]):
+        result = tmp_path / "verify.json"
+        assert run(["verify", str(bf16_bundle), *data, "--json", str(result)]) == 0
+        bf16, fp32 = json.loads(result.read_text())["artifacts"]
+        assert bf16["status"] == fp32["status"] == "agrees"  # emulated: no CPU runs it
+
+
+def test_a_gpu_without_bf16_is_named_before_anything_is_compiled(bf16_bundle: Path) -> None:
+    compiler = Compiler("tensorrt-rtx", "1.7.1", None)
+    with pytest.raises(BackendError, match=r"sm80 or later, got sm75; leave that target out"):
+        compile_bundle(open_bundle(bf16_bundle), compiler, ["sm75", "sm86"], BuildOptions())
+
+
+def test_nodes_without_a_name_become_half_too(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["positive"]),
+        helper.make_node("GlobalAveragePool", ["positive"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])
+    graph = helper.make_graph(nodes, "other", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "other.onnx")
+    source = open_source(str(tmp_path / "other.onnx"), Options())
+    made = convert("fp16", source.graph(GraphOptions()), source.spec, colour_crops(4))
+    names = [node.name for node in made.graph.graph.node]
+    assert made.kept == ()
+    assert "" not in names
+    assert len(set(names)) == len(names)
+    assert types(made.graph)["positive"] == types(made.graph)["means"] == TensorProto.FLOAT16

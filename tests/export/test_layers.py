@@ -1,145 +1,141 @@
-"""`verify --layers` finds the first layer where two graphs of one network part."""
+"""Layers export to ONNX, and ONNX Runtime gives PyTorch's answers at other batches."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
+import math
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+import torch
+from torch import nn
 
-from edgecnn_export.layers import compare_graphs, compare_layers
-from edgecnn_runtime.bundle import open_bundle, read_golden, write_manifest
-from edgecnn_runtime.cli import run
+from edgecnn.data import load_data
+from edgecnn.data.splits import some_frames
+from edgecnn.evaluation.predict import in_pytorch, predict_all
+from edgecnn.models import layers as ours
+from edgecnn.training.inputs import input_for
+from edgecnn_export.outputs import inputs_of, outputs_of
+from edgecnn_export.sessions import float_session
+from edgecnn_export.to_onnx import seal, to_onnx, trace
+from edgecnn_runtime.backends.ort import open_ort
 
-OneLine = Callable[..., str]
-Rewrite = Callable[..., None]
-
-
-def with_weights(graph: Path, layer: str, change: Callable[[np.ndarray], np.ndarray]) -> bytes:
-    """The graph with other weights in one layer."""
-    model = onnx.load(graph)
-    weight = next(i for i in model.graph.initializer if i.name == f"{layer}.weight")
-    array = change(numpy_helper.to_array(weight)).astype(numpy_helper.to_array(weight).dtype)
-    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
-    return bytes(model.SerializeToString())
+SHAPE = (4, 12, 14)
 
 
-def test_fp16_parts_from_fp32_nowhere_by_more_than_it_explains(
-    half_bundle: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    assert run(["verify", str(half_bundle), "--layers", "--json", str(tmp_path / "v.json")]) == 0
-    found = json.loads((tmp_path / "v.json").read_text())["layers"]
-    assert found["first"] is None
-    assert (found["precision"], found["explained"]) == ("fp16", 0.05)
-    names = [layer["name"] for layer in found["layers"]]
-    assert names.index("features.0.0/Conv") < names.index("features.13.1.0/Conv")
-    errors = [layer["error"] for layer in found["layers"]]
-    assert 1e-4 < errors[names.index("features.0.0/Conv")] < 5e-3  # one rounding
-    assert 1e-3 < max(errors) < 0.05
-    said = capfd.readouterr().out
-    assert "half precision was rounded after each layer, as on a GPU" in said
-    assert "part nowhere: the largest error is" in said
+class RoundTrip(nn.Module):
+    """Pool, unpool and go back by a transposed convolution, as a DeconvNet does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool, self.unpool = ours.SwitchPool2d(3, stride=2), ours.Unpool2d()
+        self.back = nn.ConvTranspose2d(4, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled, switches = self.pool(x)
+        out: torch.Tensor = self.back(self.unpool(pooled, switches, x.shape))
+        return out
 
 
-@pytest.mark.parametrize("data", [(), ("terrain",)])
-def test_the_layer_whose_weights_differ_is_the_first(
-    half_bundle: Path,
-    rewrite: Rewrite,
-    tmp_path: Path,
-    data: tuple[str, ...],
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    copy = Path(shutil.copytree(half_bundle, tmp_path / "b"))
-    half = with_weights(copy / "model.fp16.onnx", "features.4.1.0", lambda w: w * 1.5)
-    rewrite(copy, {"model.fp16.onnx": half})
-    arguments = ["verify", str(copy), *data, "--layers", "--json", str(tmp_path / "v.json")]
-    assert run(arguments) == 1
-    first = json.loads((tmp_path / "v.json").read_text())["layers"]["first"]
-    assert first["name"] == "features.4.1.0/Conv"
-    assert first["growth"] > 10  # what goes into it is right
-    (marked,) = [s for s in capfd.readouterr().out.splitlines() if "<- first" in s]
-    assert marked.startswith("features.4.1.0/Conv")
+def residual() -> nn.Module:
+    body = nn.Sequential(ours.ConvBN(4, 6, stride=2), ours.ConvBN(6, 8, activation=None))
+    return ours.Residual(body, ours.ConvBN(4, 8, 1, 2, activation=None), nn.ReLU())
 
 
-def test_what_vanishes_in_fp16_is_found_where_it_vanishes(
-    half_bundle: Path, rewrite: Rewrite, tmp_path: Path
-) -> None:
-    """Weights below 6e-8 are zero in FP16: the layer loses all, and no number is infinite."""
-    copy = Path(shutil.copytree(half_bundle, tmp_path / "b"))
-    graph = with_weights(copy / "model.fp16.onnx", "features.2.0.0", lambda w: w * 1e-8)
-    rewrite(copy, {"model.fp16.onnx": graph})
-    first = compare_graphs(open_bundle(copy)).first
-    assert first is not None
-    assert first.name == "features.2.0.0/Conv"
+LAYERS: dict[str, nn.Module] = {
+    # pooling and the way back
+    "average": ours.LpPool2d(1, 2),
+    "l2": ours.LpPool2d(2, 2),
+    "l3 overlapping": ours.LpPool2d(3, 3, 2),
+    "l20": ours.LpPool2d(20, 3, 2),
+    "max": ours.LpPool2d(math.inf, 3, 2),
+    "max of a grid": nn.MaxPool2d(2),
+    "max rounded up": nn.MaxPool2d(3, 2, ceil_mode=True),
+    "dilation": ours.GreyDilation(3),
+    "striding": ours.Striding(2),
+    "subsampling": ours.Subsampling(4),
+    "adaptive pooling": ours.AdaptivePool(5),
+    "adaptive pooling that divides": ours.AdaptivePool(2),
+    "round trip": RoundTrip(),
+    "transposed convolution": nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1),
+    # activations, normalisation, outputs
+    "maxout": ours.Maxout(2),
+    "scaled tanh": ours.ScaledTanh(),
+    "response norm": ours.LocalResponseNorm(),
+    "batch norm and dropout": nn.Sequential(nn.BatchNorm2d(4), nn.Dropout(0.5)),
+    "rbf": nn.Sequential(nn.Flatten(), ours.RBF(ours.random_codes(3, math.prod(SHAPE)))),
+    # convolutions
+    "strided convolution": nn.Conv2d(4, 6, 3, stride=2, padding=1),
+    "1x1": nn.Conv2d(4, 2, 1),
+    "local": ours.LocallyConnected2d(4, 2, SHAPE[1:], 3),
+    "sparse": ours.SparseConv([(0, 1), (1, 2, 3), (3,)], 4, 5),
+    "convolution and relu": ours.ConvReLU(4, 6, 5, groups=2),
+    "separable": ours.SeparableConv(4, 6, stride=2),
+    # blocks
+    "inception": ours.Inception(4, (3, 2, 5, 2, 7, 4)),
+    "residual": residual(),
+    "dense": nn.Sequential(ours.DenseLayer(4, 3), ours.DenseLayer(7, 3)),
+    "fire": ours.Fire(4, 2, 3),
+    "fractal": ours.Fractal(4, 5, 3, dropout=0.3),
+    "squeeze and excitation": ours.SqueezeExcitation(4, 2),
+}
 
 
-def test_a_graph_after_the_quantiser_is_compared_by_the_same_names(
-    copy: Path, tmp_path: Path
-) -> None:
-    """Values that only exist behind their 8 bits are found under the quantiser's names."""
-    graph = copy / "model.fp32.onnx"
-    model = onnx.load(graph)
-    last = next(n for n in model.graph.node if n.op_type == "GlobalAveragePool")
-    name = last.output[0]
-    last.output[0] = "pooled"
-    scale = numpy_helper.from_array(np.array(0.05, np.float32), "scale")
-    zero = numpy_helper.from_array(np.array(0, np.int8), "zero")
-    model.graph.initializer.extend([scale, zero])
-    at = list(model.graph.node).index(last) + 1
-    behind, constants = f"{name}_DequantizeLinear_Output", ["scale", "zero"]
-    quantise = helper.make_node("QuantizeLinear", ["pooled", *constants], ["q"])
-    dequantise = helper.make_node("DequantizeLinear", ["q", *constants], [behind])
-    model.graph.node.insert(at, quantise)
-    model.graph.node.insert(at + 1, dequantise)
-    for node in list(model.graph.node)[at + 2 :]:
-        node.input[:] = [behind if i == name else i for i in node.input]
-    onnx.save(model, tmp_path / "q.onnx")
-    inputs = read_golden(open_bundle(copy)).inputs
-    layers = {x.name: x for x in compare_layers(graph, tmp_path / "q.onnx", inputs, inputs)}
-    assert layers["features.13.1.0/Conv"].error == 0
-    assert 1e-3 < layers[name].error < 0.2
+def export(layer: nn.Module) -> onnx.ModelProto:
+    """As `edgecnn export` writes a network, constants folded."""
+    axes = {"frames": {0: "batch"}, "y": {0: "batch"}}
+    return seal(trace(layer, torch.randn(2, *SHAPE), ["y"], axes, 17), {})
 
 
-def test_two_bundles_of_one_network_are_compared(
-    trained_bundle: Path, copy: Path, rewrite: Rewrite, tmp_path: Path, refused: OneLine
-) -> None:
-    result = tmp_path / "v.json"
-    against = ["verify", trained_bundle, "--against", copy, "--layers", "--json", result]
-    assert run([str(a) for a in against]) == 0
-    content = json.loads(result.read_text())
-    assert [a["status"] for a in content["artifacts"]] == ["agrees", "agrees"]
-    assert max(layer["error"] for layer in content["layers"]["layers"]) == 0
-    other = with_weights(copy / "model.fp32.onnx", "features.7.1.0", lambda w: w * 1.01)
-    rewrite(copy, {"model.fp32.onnx": other})
-    line = refused(*against, status=1)
-    assert f"{copy / 'model.fp32.onnx'}: other answers than expected" in line
-    assert json.loads(result.read_text())["layers"]["first"]["name"] == "features.7.1.0/Conv"
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_exports_with_parity(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer, path = LAYERS[name].eval(), tmp_path / "layer.onnx"
+    for module in layer.modules():
+        if isinstance(module, nn.BatchNorm2d):  # fresh statistics would hide a mistake
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)  # type: ignore[arg-type]
+            nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
+    onnx.save(export(layer), path)
+    run = float_session(path)
+    for batch in (1, 3):
+        x = torch.randn(batch, *SHAPE)
+        x[0, :, :5] = 0  # whole windows of zeros
+        with torch.no_grad():
+            expected = layer(x).numpy()
+        assert np.isfinite(expected).all()
+        np.testing.assert_allclose(run(x.numpy()), expected, atol=1e-5)
 
 
-def test_another_preprocessing_shows_before_the_first_layer(
-    trained_bundle: Path, copy: Path, rewrite: Rewrite
-) -> None:
-    rewrite(copy, color="bgr")
-    found = compare_graphs(open_bundle(trained_bundle), open_bundle(copy))
-    assert found.first is not None
-    assert (found.first.name, found.first.operator) == ("frames", "input")
-
-
-def test_what_cannot_be_compared_is_one_line(
-    trained_bundle: Path, copy: Path, refused: OneLine
-) -> None:
-    assert "has one graph; expected two" in refused("verify", trained_bundle, "--layers")
-    assert "has no ONNX graph of precision int8; it has: fp32" in refused(
-        "verify", trained_bundle, "--layers", "--precision", "int8"
+def test_a_network_of_ones_own_exports_from_frames_to_probabilities(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    features = nn.Sequential(
+        nn.Conv2d(1, 8, 5),  # 28
+        ours.LocalResponseNorm(alpha=0.1),
+        ours.Maxout(2),  # 4 maps
+        ours.LpPool2d(3, 3, 2),  # 13, overlapping
+        ours.Fire(4, 2, 4),
+        ours.DenseLayer(8, 4),
+        ours.Subsampling(12),  # 6
+        ours.SeparableConv(12, 8),
+        ours.Residual(ours.Fractal(8, 8, 2)),
+        ours.SqueezeExcitation(8, 2),
     )
-    assert "--precision goes with --layers" in refused("verify", copy, "--precision", "fp32")
-    manifest = open_bundle(copy).manifest
-    write_manifest(copy, msgspec.structs.replace(manifest, labels=("a", "b", "c")))
-    line = refused("verify", trained_bundle, "--against", copy)
-    assert "answer with other labels; expected two bundles of one network" in line
+    codes = ours.random_codes(10, 8)
+    network = ours.ConvNet(features, nn.Sequential(ours.ScaledTanh(), ours.RBF(codes))).eval()
+    ours.he_init(network)
+    data = load_data("mnist5k")
+    spec = input_for(data, 32, 32, 1)
+    onnx.save(to_onnx(network, spec, data.labels), tmp_path / "own.onnx")
+    digits = list(some_frames(data.val, 30))
+    backend = open_ort(tmp_path / "own.onnx", "onnxruntime")
+    answers = outputs_of(backend, inputs_of(digits, spec)).probabilities
+    expected = predict_all(in_pytorch(network, spec), digits)
+    assert np.ptp(expected, axis=0).max() > 1e-3  # digits are told apart
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["l3 overlapping", "maxout", "response norm", "sparse"])
+def test_a_layer_of_ours_computes_no_shapes_and_gathers_no_values(name: str) -> None:
+    kinds = {node.op_type for node in export(LAYERS[name].eval()).graph.node}
+    assert not kinds & {"Shape", "Gather", "GatherElements", "Loop", "If", "AveragePool"}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -99,8 +100,8 @@ def test_verify_finds_it_in_a_bundle_that_was_written_all_the_same(
 ) -> None:
     bundle = tmp_path / "b"
     export(source(end), bundle)
-    whole = (bundle / "model.fp32.onnx").read_bytes()
-    rewrite(bundle, {"model.fp32.onnx": to_half(whole)})
+    whole = onnx.load(bundle / "model.fp32.onnx")
+    rewrite(bundle, {"model.fp32.onnx": to_half(whole).SerializeToString()})
     manifest = open_bundle(bundle).manifest
     artifact = msgspec.structs.replace(manifest.onnx[0], precision="fp16")
     write_manifest(bundle, msgspec.structs.replace(manifest, artifacts=(artifact,)))

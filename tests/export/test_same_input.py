@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import msgspec
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -24,11 +25,11 @@ from edgecnn.commands.train import describe
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import in_bundle, in_pytorch, predict_all
-from edgecnn.training.fit import _loaders
+from edgecnn.training.fit import loaders
 from edgecnn.training.module import Classification
 from edgecnn_export import precisions
+from edgecnn_export.parity import parity
 from edgecnn_export.to_onnx import to_onnx
-from edgecnn_export.verify import parity
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.manifest import Input, Interpolation, Manifest, Model, OnnxArtifact, ResizeMode
@@ -126,7 +127,8 @@ def fed(recorder: Recorder, spec: Input, frames: list[Frame], graph: Path) -> di
     torch.manual_seed(0)
     size = nn.AdaptiveAvgPool2d(1)
     network = nn.Sequential(nn.Conv2d(spec.channels, 3, 3), size, nn.Flatten()).eval()
-    graph.write_bytes(to_onnx(network, spec, ("a", "b", "c")))
+    model = to_onnx(network, spec, ("a", "b", "c"))
+    onnx.save(model, graph)
     network.register_forward_pre_hook(recorder.from_network)
     found = {}
 
@@ -140,13 +142,13 @@ def fed(recorder: Recorder, spec: Input, frames: list[Frame], graph: Path) -> di
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.validate(Classification(network, run, 1), _loaders(run, data)[1], verbose=False)
+    trainer.validate(Classification(network, run, 1), loaders(run, data)[1], verbose=False)
     found["validation"] = recorder.read()
 
     reference = predict_all(in_pytorch(network, spec), some_frames(data.val))
     found["evaluate a run"] = recorder.read()
 
-    precisions.convert("fp16", graph.read_bytes(), spec, frames)
+    precisions.convert("fp16", model, spec, frames)
     found["calibration"] = recorder.read()
 
     assert parity(graph, spec, frames, reference).holds

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edgecnn.models import build
+from edgecnn_export.graph_file import write_graph
 from edgecnn_export.sources import Options, make_input
 from edgecnn_export.to_onnx import to_onnx
 from edgecnn_runtime.backends.ort import open_ort
@@ -24,8 +25,9 @@ def spec() -> Input:
 
 
 def exported(network: nn.Module, spec: Input, path: Path) -> onnx.GraphProto:
-    path.write_bytes(to_onnx(network.eval(), spec, ("a", "b")))
-    return onnx.load(path).graph
+    model = to_onnx(network.eval(), spec, ("a", "b"))
+    write_graph(model, path)
+    return model.graph
 
 
 def answers(path: Path, frames: np.ndarray) -> np.ndarray:

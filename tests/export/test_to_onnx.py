@@ -14,6 +14,7 @@ import torch
 from edgecnn.data import load_data
 from edgecnn.models import build
 from edgecnn.training.inputs import input_for, to_tensor
+from edgecnn_export.graph_file import write_graph
 from edgecnn_export.to_onnx import GraphOptions, to_onnx
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.errors import InputError
@@ -30,7 +31,7 @@ def _export(name: str, data_name: str, size: int, channels: int, path: Path):
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
-    path.write_bytes(to_onnx(network, spec, data.labels))
+    write_graph(to_onnx(network, spec, data.labels), path)
     return network, spec, data.labels
 
 

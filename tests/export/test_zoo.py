@@ -33,8 +33,8 @@ class Exported:
         side = row.smallest + 1
         torch.manual_seed(0)
         self.network: nn.Module = build(name).eval()
-        random_statistics(self.network)
         channels = row.channels
+        random_statistics(self.network, (channels, side, side))
         self.spec: Input = make_input(
             Options(), (side, side), channels, (0.4,) * channels, (0.25,) * channels
         )
@@ -64,6 +64,7 @@ def test_the_logits_are_those_of_pytorch(exported: Exported, batch: int) -> None
 def test_an_engine_is_compiled_without_a_gpu(exported: Exported, precision: str) -> None:
     pytest.importorskip("tensorrt_rtx", reason="no TensorRT-RTX for this platform")
     graph = exported.graph if precision == "fp32" else to_half(exported.graph)
-    engine = build_engine(find_compiler("tensorrt-rtx"), graph, "sm86", BuildOptions())
+    compiler, content = find_compiler("tensorrt-rtx"), graph.SerializeToString()
+    engine = build_engine(compiler, content, "sm86", BuildOptions())
     weights = sum(p.numel() for p in exported.network.parameters())
     assert len(engine) > weights  # at least half of what they take in FP16

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import nn
+
+from edgecnn_runtime.errors import InputError
 
 
 class ScaledTanh(nn.Module):
@@ -17,6 +21,9 @@ class Maxout(nn.Module):
     """The largest of each `pieces` neighbouring channels (Goodfellow et al., 2013).
 
     Shape: (N, C · pieces, ...) -> (N, C, ...).
+
+    Raises:
+        InputError: in the forward pass, channels that are no multiple of `pieces`.
     """
 
     def __init__(self, pieces: int) -> None:
@@ -24,4 +31,9 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.reshape(len(x), -1, self.pieces, *x.shape[2:]).amax(2)
+        if int(x.shape[1]) % self.pieces:
+            raise InputError(f"{x.shape[1]} channels; maxout expected a multiple of {self.pieces}")
+        return reduce(torch.maximum, (x[:, i :: self.pieces] for i in range(self.pieces)))
+
+    def extra_repr(self) -> str:
+        return f"{self.pieces}"

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import nn
-
-STATISTICS = (
-    ("running_mean", -0.2, 0.2),
-    ("bias", -0.2, 0.2),
-    ("running_var", 0.7, 1.3),
-    ("weight", 0.7, 1.3),
-)
 
 
 def he_init(network: nn.Module) -> None:
@@ -41,14 +35,37 @@ def lecun_init(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def random_statistics(network: nn.Module) -> None:
-    """Give batch norm statistics and weights that do something, as after training.
+def random_statistics(network: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Give batch norms gains and statistics that do something, as after training.
 
     A fresh batch norm passes everything on, so a graph that lost one would give the same answers.
+    Statistics that have nothing to do with what the layers give are no better: through a hundred
+    layers the values grow until rounding alone decides the answer. So they are measured on noise,
+    and then moved a little, variances only upwards: in a network with gates, such as SENet, what is
+    too large makes what follows larger still.
+
+    Args:
+        network: stays in the mode that it is in.
+        shape: (C, H, W) of an image that it takes.
     """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-            for name, low, high in STATISTICS:
-                if name in state:
-                    nn.init.uniform_(state[name], low, high)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    if not norms:
+        return
+    was_training, momenta = network.training, [norm.momentum for norm in norms]
+    network.eval()  # dropout and auxiliary heads keep out of it
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.7, 1.3)
+        nn.init.uniform_(norm.bias, -0.2, 0.2)
+        norm.train()
+        norm.momentum = 1.0  # the statistics of this one batch
+    with torch.no_grad():
+        # Small images are few pixels by the end, and an average needs some.
+        network(torch.randn(min(32, max(4, 2**16 // (shape[1] * shape[2]))), *shape))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            spread = norm.running_var.sqrt()
+            norm.running_mean += spread * torch.empty_like(spread).uniform_(-0.2, 0.2)
+            norm.running_var *= torch.empty_like(spread).uniform_(1.0, 1.6)
+    network.train(was_training)

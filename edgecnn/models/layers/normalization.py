@@ -24,7 +24,8 @@ class LocalResponseNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        channels, before = x.shape[1], self.size // 2
+        # int(): under tracing a size is a tensor, and here it is a constant of the graph.
+        channels, before = int(x.shape[1]), self.size // 2
         squares = F.pad(x.square(), (0, 0, 0, 0, before, self.size - 1 - before))
         total = squares[:, :channels]
         for shift in range(1, self.size):

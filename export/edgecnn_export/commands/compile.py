@@ -25,13 +25,14 @@ def command(
     """Compile a bundle's graphs into TensorRT engines, for GPUs here or elsewhere."""
     from edgecnn_export.tensorrt.build import BuildOptions, parse_batch
     from edgecnn_export.tensorrt.compilers import find_compiler, resolve_targets
-    from edgecnn_export.tensorrt.engines import compile_bundle
+    from edgecnn_export.tensorrt.engines import compilable, compile_bundle
     from edgecnn_runtime.backends.cuda import compute_capability
     from edgecnn_runtime.bundle import open_bundle
 
     people = console(json)
     options = BuildOptions(parse_batch(batch), workspace, dla)
     opened = open_bundle(bundle)
+    compilable(opened)  # before anyone is told to install a compiler
     found = find_compiler(compiler, is_jetson=Path("/etc/nv_tegra_release").exists())
     targets = resolve_targets(found, target, compute_capability())
     engines = compile_bundle(opened, found, targets, options, force=force, tell=people.print)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from edgecnn_export.verdict import Report
+    from edgecnn_export.findings import Report
     from edgecnn_runtime.bundle import Bundle
 
 IMAGES = 256

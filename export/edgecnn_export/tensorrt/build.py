@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgecnn_export.tensorrt.compilers import Compiler
@@ -38,11 +39,13 @@ def parse_batch(text: str) -> tuple[int, int, int]:
     raise InputError(f"batch {text!r}; expected N or MIN:BEST:MAX in rising order, such as 1:1:8")
 
 
-def build_engine(compiler: Compiler, graph: bytes, target: str, options: BuildOptions) -> bytes:
+def build_engine(
+    compiler: Compiler, graph: bytes | Path, target: str, options: BuildOptions
+) -> bytes:
     """Compile a graph for one compute capability.
 
     Args:
-        graph: serialised ONNX.
+        graph: ONNX, serialised or as a file; beside the file may lie another with its weights.
         target: `sm86` and the like; for plain TensorRT this machine's own.
 
     Raises:
@@ -53,7 +56,8 @@ def build_engine(compiler: Compiler, graph: bytes, target: str, options: BuildOp
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(graph):
+    parsed = parser.parse_from_file(str(graph)) if isinstance(graph, Path) else parser.parse(graph)
+    if not parsed:
         raise BackendError(f"{_called(compiler)} cannot read the graph: {_parser_error(parser)}")
     config = _config(compiler, builder, network, target, options)
     engine = builder.build_serialized_network(network, config)

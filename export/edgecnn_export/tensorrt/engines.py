@@ -13,6 +13,9 @@ from edgecnn_runtime.bundle import Bundle, add_artifact
 from edgecnn_runtime.errors import BackendError, BundleError
 from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
+BF16_FROM = 80  # compute capability
+FOR_CPUS = "int8-cpu"
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -46,16 +49,13 @@ def compile_bundle(
 
     Raises:
         BackendError: the compiler refuses, engines that were finished before stay; or the bundle
-            takes frames of any size.
+            takes frames of any size, has no graph but one for CPUs, or a target has not got a
+            precision.
     """
-    if isinstance(bundle.manifest, ImageManifest):
-        raise BackendError(
-            f"{bundle.path} takes frames of any size, and an engine needs a size; it runs on ONNX"
-            " Runtime as it is"
-        )
+    _check_precisions(bundle, targets)
     done = []
-    for graph in bundle.manifest.onnx:
-        data = bundle.file(graph).read_bytes()
+    for graph in compilable(bundle):
+        path = bundle.file(graph)
         for target in targets:
             wanted = _name(graph, compiler, target)
             existing = None if force else _valid(bundle, compiler, graph, target, options)
@@ -66,7 +66,7 @@ def compile_bundle(
                 continue
             tell(f"compiling {graph.file} for {target} with {compiler.name} {compiler.version} ...")
             started = time.perf_counter()
-            engine = build_engine(compiler, data, target, options)
+            engine = build_engine(compiler, path, target, options)
             seconds = time.perf_counter() - started
             artifact = EngineArtifact(
                 file=wanted,
@@ -82,6 +82,36 @@ def compile_bundle(
             bundle = add_artifact(bundle, artifact, engine)
             done.append(Compiled(wanted, target, graph.precision, len(engine), round(seconds, 3)))
     return done
+
+
+def compilable(bundle: Bundle) -> tuple[OnnxArtifact, ...]:
+    """The graphs that engines can be compiled from.
+
+    Raises:
+        BackendError: they take frames of any size, or there is none but for CPUs.
+    """
+    if isinstance(bundle.manifest, ImageManifest):
+        raise BackendError(
+            f"{bundle.path} takes frames of any size, and engines are compiled for one: it runs on"
+            " ONNX Runtime, as it is"
+        )
+    graphs = tuple(graph for graph in bundle.manifest.onnx if graph.precision != FOR_CPUS)
+    if not graphs:
+        raise BackendError(
+            f"{bundle.path} has only {FOR_CPUS}, whose zero points TensorRT refuses; export it with"
+            " --precision int8"
+        )
+    return graphs
+
+
+def _check_precisions(bundle: Bundle, targets: list[str]) -> None:
+    without = [target for target in targets if int(target.removeprefix("sm")) < BF16_FROM]
+    for graph in bundle.manifest.onnx:
+        if graph.precision == "bf16" and without:
+            raise BackendError(
+                f"{graph.file} needs a GPU that computes in BF16, sm{BF16_FROM} or later, got"
+                f" {', '.join(without)}; leave that target out, or export the bundle without bf16"
+            )
 
 
 def _name(graph: OnnxArtifact, compiler: Compiler, target: str) -> str:

@@ -74,8 +74,9 @@ def open_backend(
         raise unknown_name("backend", name, BACKENDS)
     from edgecnn_runtime.backends.ort import open_ort
 
-    path = bundle.file(bundle.onnx(precision))
-    return open_ort(path, name, threads=threads, spin=spin)
+    graph = bundle.onnx(precision)
+    path = bundle.file(graph)
+    return open_ort(path, name, precision=graph.precision, threads=threads, spin=spin)
 
 
 def open_artifact(bundle: Bundle, artifact: Artifact, name: str = "auto") -> Backend:
@@ -100,4 +101,4 @@ def open_artifact(bundle: Bundle, artifact: Artifact, name: str = "auto") -> Bac
         )
     from edgecnn_runtime.backends.ort import open_ort
 
-    return open_ort(path, name)
+    return open_ort(path, name, precision=artifact.precision)

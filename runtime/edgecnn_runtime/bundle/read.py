@@ -53,9 +53,13 @@ class Bundle:
     def file(self, entry: File) -> Path:
         """The path of one of its files, after its content has been checked.
 
+        Of a graph whose weights lie in a file beside it, that is checked too.
+
         Raises:
             BundleError: the file was altered since the bundle was written.
         """
+        if isinstance(entry, OnnxArtifact) and entry.data:
+            self.file(entry.data)
         path = self.path / entry.file
         _check_present(self.path, entry)
         found = sha256(path)
@@ -72,12 +76,13 @@ class Bundle:
         Raises:
             BundleError: one is missing or altered.
         """
-        for entry in self.entries():
-            self.file(entry)
+        for entry in (*self.manifest.artifacts, self.manifest.golden):
+            if entry:
+                self.file(entry)
 
     def entries(self) -> tuple[File, ...]:
-        golden = (self.manifest.golden,) if self.manifest.golden else ()
-        return (*self.manifest.artifacts, *golden)
+        weights = (graph.data for graph in self.manifest.onnx)
+        return tuple(filter(None, (*self.manifest.artifacts, *weights, self.manifest.golden)))
 
     def onnx(self, precision: str | None = None) -> OnnxArtifact:
         """The ONNX graph of a precision; without one, the first.

@@ -32,13 +32,18 @@ def command(
     ] = "auto",
     precision: Annotated[str | None, typer.Option(help="Of the ONNX graph, as fp32.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    frame_size: Annotated[str, typer.Option(metavar="WxH", help="Of the camera.")] = "640x480",
+    frame_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Of the camera; 640x480, or what the bundle was made for."
+        ),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Latency of each stage in percentiles, on the bundle's own frames."""
     from edgecnn_runtime.backends import BACKENDS
 
-    fps, size = _rate(rate), _size(frame_size)
+    fps, size = _rate(rate), _size(frame_size) if frame_size else None
     if fps and idle:
         raise InputError("--rate FPS and --idle S are two ways to pace the loop; give one of them")
     out = console(json)
@@ -85,7 +90,7 @@ def _profile(
     backend: str,
     precision: str | None,
     threads: int | None,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     count: int,
     rate: float | None,
     idle_s: float,
@@ -113,11 +118,15 @@ def _profile(
         )
 
 
-def _camera_frames(bundle: str, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+def _camera_frames(bundle: str, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
     from edgecnn_runtime.bundle import open_bundle, read_golden_frames
     from edgecnn_runtime.camera.image import resize_frame
+    from edgecnn_runtime.manifest import Manifest
 
-    return [resize_frame(frame, *size) for frame in read_golden_frames(open_bundle(bundle))]
+    opened = open_bundle(bundle)
+    if size is None and isinstance(opened.manifest, Manifest):
+        size = opened.manifest.input.frame
+    return [resize_frame(frame, *(size or (480, 640))) for frame in read_golden_frames(opened)]
 
 
 def _print(result: Profile, out: Console) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.signal
 import torch
 
-from edgecnn.filters import Boundary, correlate, enlarge
+from edgecnn.filters import Boundary, Extent, correlate, enlarge
 from edgecnn_runtime.errors import InputError
 
 # Ours, NumPy's name, SciPy's name.
@@ -50,6 +51,34 @@ def test_the_sizes_of_full_same_and_valid(boundary: Boundary) -> None:
         assert out.shape[-2:] == size
 
 
+@pytest.mark.parametrize(("boundary", "numpys", "scipys"), NAMES)
+def test_full_and_valid_see_what_numpy_adds(boundary: Boundary, numpys: Any, scipys: str) -> None:
+    rng = np.random.default_rng(1)
+    x, kernel = rng.normal(size=(8, 11)), rng.normal(size=(3, 5))
+    added: dict[Extent, Any] = {"full": ((2, 2), (4, 4)), "valid": ((0, 0), (0, 0))}
+    for extent, margin in added.items():
+        enlarged = np.pad(x, margin, mode=numpys)
+        expected = scipy.signal.correlate2d(enlarged, kernel, mode="valid")
+        got = correlate(
+            torch.from_numpy(x)[None, None],
+            torch.from_numpy(kernel),
+            boundary=boundary,
+            extent=extent,
+        )
+        np.testing.assert_allclose(got[0, 0], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("boundary", "numpys", "scipys"), NAMES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (2, 3), (5, 2)])
+def test_an_image_smaller_than_the_kernel_is_mirrored_or_repeated_again_and_again(
+    size: tuple[int, int], boundary: Boundary, numpys: Any, scipys: str
+) -> None:
+    x = np.random.default_rng(2).normal(size=size)
+    enlarged = enlarge(torch.from_numpy(x)[None, None], (7, 9), (8, 11), boundary)
+    np.testing.assert_array_equal(enlarged[0, 0], np.pad(x, ((7, 9), (8, 11)), mode=numpys))
+    assert correlate(torch.from_numpy(x)[None, None], torch.ones(5, 7)).shape[-2:] == size
+
+
 def test_same_and_valid_are_parts_of_full() -> None:
     x, kernel = torch.randn(1, 1, 10, 12), torch.randn(5, 5)
     full = correlate(x, kernel, extent="full")
@@ -57,12 +86,11 @@ def test_same_and_valid_are_parts_of_full() -> None:
     torch.testing.assert_close(correlate(x, kernel, extent="valid"), full[..., 4:-4, 4:-4])
 
 
-@pytest.mark.parametrize(("boundary", "largest"), [("mirror", 3), ("periodical", 4)])
-def test_an_image_that_is_too_small_says_so(boundary: Boundary, largest: int) -> None:
-    x = torch.zeros(1, 1, 4, 9)
-    assert enlarge(x, (largest, 0), (0, 0), boundary).shape[-2] == 4 + largest
-    with pytest.raises(InputError, match=f"at most {largest}"):
-        enlarge(x, (0, largest + 1), (0, 0), boundary)
+def test_an_image_that_is_too_small_for_valid_says_so() -> None:
+    kernel = torch.ones(5, 3)
+    assert correlate(torch.zeros(1, 1, 5, 3), kernel, extent="valid").shape[-2:] == (1, 1)
+    with pytest.raises(InputError, match="4x9 has no place for the whole of a kernel of 5x3"):
+        correlate(torch.zeros(1, 1, 4, 9), kernel, extent="valid")
 
 
 def test_an_unknown_boundary_or_extent_is_answered_with_the_nearest() -> None:

@@ -11,8 +11,9 @@ import scipy.signal
 import torch
 import torch.nn.functional as F
 
-from edgecnn.filters import FilterBank, Separable, convolve, correlate
+from edgecnn.filters import Extent, FilterBank, Pooled, Separable, convolve, correlate
 from edgecnn.filters.matrices import kernel_of
+from edgecnn_runtime.errors import InputError
 
 DOUBLE = torch.float64
 
@@ -73,11 +74,55 @@ def test_an_unknown_map_is_recovered_from_its_impulse_response() -> None:
     torch.testing.assert_close(correlate(x, found), unknown(x))
 
 
-def test_convolution_commutes_and_is_associative() -> None:
-    f, g, h = (random(7, 9, seed=s) for s in range(3))
+def test_every_invariant_map_of_a_periodical_image_is_a_filter() -> None:
+    transfer = torch.fft.fft2(random(9, 11))  # any at all: its kernel is as large as the image
+
+    def unknown(x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.ifft2(torch.fft.fft2(x) * transfer).real
+
+    impulse = torch.zeros(1, 1, 9, 11, dtype=DOUBLE)
+    impulse[..., 4, 5] = 1
+    found = kernel_of(unknown(impulse)[0, 0])
+    x = random(2, 3, 9, 11, seed=1)
+    torch.testing.assert_close(correlate(x, found, boundary="periodical"), unknown(x))
+
+
+def test_an_answer_depends_on_its_neighbourhood_alone() -> None:
+    x, kernel = random(1, 1, 9, 11).requires_grad_(), random(3, 5, seed=1)
+    answer = correlate(x, kernel)[0, 0, 4, 6]
+    (seen,) = torch.autograd.grad(answer, x)
+    expected = torch.zeros(9, 11, dtype=DOUBLE)
+    expected[3:6, 4:9] = kernel
+    torch.testing.assert_close(seen[0, 0], expected)
+
+
+def test_a_map_that_varies_from_place_to_place_is_no_filter() -> None:
+    uneven = random(1, 1, 9, 9)
+    impulse = torch.zeros(1, 1, 9, 9, dtype=DOUBLE)
+    impulse[..., 4, 4] = 1
+    found = kernel_of((uneven * impulse)[0, 0])
+    x = random(1, 1, 9, 9, seed=1)
+    assert not torch.allclose(correlate(x, found), uneven * x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_convolution_is_linear_commutes_and_is_associative(dtype: torch.dtype) -> None:
+    f, g, h = (random(7, 9, seed=s, dtype=dtype) for s in range(3))
     for product in (circular, full):
+        together = product(f, 2 * g - 3 * h)
+        torch.testing.assert_close(together, 2 * product(f, g) - 3 * product(f, h))
         torch.testing.assert_close(product(f, g), product(g, f))
         torch.testing.assert_close(product(f, product(g, h)), product(product(f, g), h))
+
+
+def test_a_product_of_kernels_is_one_filter_after_another() -> None:
+    f = random(12, 14)
+    parts = [random(3, 3, seed=1), random(1, 5, seed=2), random(4, 2, seed=3)]
+    kernel = full(full(parts[0], parts[1]), parts[2])
+    one_after_another = f
+    for part in parts:
+        one_after_another = full(one_after_another, part)
+    torch.testing.assert_close(full(f, kernel), one_after_another)
 
 
 def test_a_separable_kernel_is_two_filters() -> None:
@@ -98,11 +143,16 @@ def test_cross_correlation_commutes_only_for_hermitian_kernels() -> None:
     def star(f: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return correlate(image(x), f, extent="full")[0, 0]
 
-    f, g = hermitian(0), hermitian(1)
+    f, g, h = hermitian(0), hermitian(1), hermitian(2)
     torch.testing.assert_close(star(f, g), star(g, f))
+    torch.testing.assert_close(star(f, star(g, h)), star(star(f, g), h))
     torch.testing.assert_close(star(f, g), full(f, g))  # and then it is the convolution
-    a, b = torch.complex(f.real, g.real), torch.complex(g.imag + g.real, f.imag)
-    assert not torch.allclose(star(a, b), star(b, a))
+    # Others, the real ones that are not symmetric among them.
+    for dtype in (torch.complex128, DOUBLE):
+        a, b, c = (random(7, 7, seed=s, dtype=dtype) for s in range(3))
+        assert not torch.allclose(star(a, b), star(b, a))
+        assert not torch.allclose(star(a, star(b, c)), star(star(a, b), c))
+        torch.testing.assert_close(star(a, b), star(b, a).flip(0, 1).conj())
 
 
 def test_correlation_is_convolution_with_the_flipped_conjugate() -> None:
@@ -151,9 +201,63 @@ def test_the_size_after_a_valid_filter_with_a_stride(size: int, n: int, stride: 
     assert out.shape[-1] == math.ceil((size - n + 1) / stride)
 
 
+@pytest.mark.parametrize("extent", ["full", "same", "valid"])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_a_strided_filter_is_the_decimated_one(extent: Extent, stride: int) -> None:
+    x, bank = random(2, 3, 11, 14), random(4, 3, 5, seed=1)
+    for slide in (correlate, convolve):
+        dense = slide(x, bank, boundary="mirror", extent=extent)
+        strided = slide(x, bank, boundary="mirror", extent=extent, stride=stride)
+        torch.testing.assert_close(strided, dense[..., ::stride, ::stride])
+
+
 def test_zeros_of_p_and_a_valid_filter_are_valid_same_and_full() -> None:
     n, x = 5, random(1, 1, 9, 12)
     kernel = random(n, n, seed=1)
     for extent, p in (("valid", 0), ("same", (n - 1) // 2), ("full", n - 1)):
         expected = F.conv2d(x, image(kernel), padding=p)
         torch.testing.assert_close(correlate(x, kernel, extent=extent), expected)
+
+
+def test_bytes_are_filtered_as_numbers() -> None:
+    bytes_ = torch.tensor([[[[0, 255, 0, 7]]]], dtype=torch.uint8)
+    differences = torch.tensor([[-1, 0, 1]])  # whole numbers too, as a person writes them
+    got = correlate(bytes_, differences)
+    assert got.dtype == torch.float32
+    assert got.flatten().tolist() == [255, 0, -248, 0]
+
+
+@pytest.mark.parametrize(
+    ("x", "kernels", "message"),
+    [
+        ((9, 9), (3, 3), r"images of shape \(9, 9\); expected \(N, C, H, W\)"),
+        ((3, 9, 9), (3, 3), r"images of shape \(3, 9, 9\)"),
+        ((1, 1, 9, 9), (3,), r"kernels of shape \(3,\); expected \(h, w\)"),
+        ((1, 1, 9, 9), (2, 1, 3, 3), r"kernels of shape \(2, 1, 3, 3\)"),
+    ],
+)
+def test_what_is_no_image_or_kernel_is_refused(
+    x: tuple[int, ...], kernels: tuple[int, ...], message: str
+) -> None:
+    for slide in (correlate, convolve):
+        with pytest.raises(InputError, match=message):
+            slide(random(*x), random(*kernels))
+
+
+def test_a_stride_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="a stride of 0"):
+        correlate(random(1, 1, 9, 9), random(3, 3), stride=0)
+
+
+def test_the_norm_of_responses_has_a_gradient_on_a_flat_image() -> None:
+    x = torch.zeros(1, 1, 6, 6, dtype=DOUBLE, requires_grad=True)
+    Pooled(FilterBank(random(2, 3, 3)))(x).sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
+def test_the_norm_of_complex_responses_is_real() -> None:
+    bank = FilterBank(random(2, 3, 3, dtype=torch.complex128))
+    x = random(1, 1, 6, 6)
+    first, second = bank(x)[0].abs()
+    torch.testing.assert_close(Pooled(bank)(x)[0, 0], torch.hypot(first, second))

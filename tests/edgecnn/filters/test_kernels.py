@@ -11,7 +11,7 @@ import scipy.ndimage
 import torch
 
 from edgecnn.data import colour_crops
-from edgecnn.filters import FILTERS, FilterBank, Pooled, build_filter, correlate, kernels
+from edgecnn.filters import FilterBank, Pooled, correlate, kernels
 from edgecnn_runtime.errors import InputError
 
 _BOX = "0 0 0 90 90 90 90 90 0 0"
@@ -99,6 +99,51 @@ def test_the_kernels_are_those_of_the_lecture_and_of_scipy() -> None:
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+def test_the_plain_gradient_is_twice_numpys() -> None:
+    x = np.random.default_rng(0).normal(size=(9, 12))
+    across, down = correlate(torch.from_numpy(x)[None, None], kernels.gradient())[0].numpy()
+    for ours, axis in ((down, 0), (across, 1)):
+        theirs = 2 * np.gradient(x, axis=axis)
+        np.testing.assert_allclose(ours[1:-1, 1:-1], theirs[1:-1, 1:-1], atol=1e-12)
+
+
+def test_the_laplacian_is_the_second_derivative() -> None:
+    k, right = torch.meshgrid(torch.arange(9.0), torch.arange(11.0), indexing="ij")
+    for x, second in (
+        (3 * k - right + 2, 0.0),
+        (k.square() - 4 * right, 2.0),
+        (k * k + right**2, 4),
+    ):
+        out = correlate(x[None, None], kernels.laplacian(), extent="valid")
+        torch.testing.assert_close(out, torch.full_like(out, second))
+
+
+@pytest.mark.parametrize("make", DERIVATIVE)
+def test_a_derivative_kernel_measures_the_covariance_with_a_neighbourhood(
+    make: Callable[[], torch.Tensor],
+) -> None:
+    kernel = make().double().reshape(-1, *make().shape[-2:])[0]
+    x = torch.from_numpy(colour_crops(1)[0][..., 1]).double()
+    out = correlate(x[None, None], kernel, extent="valid")[0, 0]
+    h, w = kernel.shape
+    around = x[20 : 20 + h, 30 : 30 + w]
+    together = torch.stack([kernel.flatten(), around.flatten()])
+    covariance = torch.cov(together, correction=0)[0, 1] * h * w
+    torch.testing.assert_close(out[20, 30], covariance, atol=1e-3, rtol=1e-5)
+
+
+def test_averages_let_low_frequencies_pass_and_derivatives_high_ones() -> None:
+    waves = [grating(math.pi / 2, f, size=200) for f in (0.01, 0.05, 0.1, 0.2)]
+    for kernel in (kernels.boxcar(3), kernels.gaussian(1.0)):
+        passed = [strength(kernel, wave) for wave in waves]
+        assert passed == sorted(passed, reverse=True)
+        assert passed[0] == pytest.approx(0.5, rel=0.05)  # what a wave has without any filter
+    for kernel in (kernels.laplacian(), kernels.prewitt()[0], kernels.sobel()[0]):
+        passed = [strength(kernel, wave) for wave in waves]
+        assert passed == sorted(passed)
+        assert passed[0] < 0.05 * passed[-1]
+
+
 def test_the_gaussian_is_the_formula() -> None:
     kernel = kernels.gaussian(1.7, size=9)
     ratio = kernel[4 + 2, 4 - 3] / kernel[4, 4]
@@ -156,6 +201,22 @@ def test_gabor_answers_most_to_its_own_direction_and_frequency(
     assert FREQUENCIES[int(np.argmax(by_frequency))] == frequency
 
 
+def test_gabor_is_the_formula() -> None:
+    theta, f, tau = 0.7, 0.12, 2.5
+    kernel = kernels.gabor(theta, f, tau, size=9)
+    for k, right in ((0, 0), (2, -3), (-4, 1)):
+        wave = math.cos(2 * math.pi * f * (k * math.cos(theta) + right * math.sin(theta)))
+        expected = math.exp(-(k**2 + right**2) / (2 * tau**2)) * wave
+        assert kernel[4 + k, 4 + right].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_bank_of_gabors_shares_a_half_turn_from_its_first_direction() -> None:
+    bank = kernels.gabor_bank(4, 0.15, 3.0, start=math.pi / 12)
+    for kernel, theta in zip(bank, ANGLES[1::3], strict=True):
+        by_angle = [strength(kernel, grating(a, 0.15)) for a in ANGLES]
+        assert ANGLES[int(np.argmax(by_angle))] == theta
+
+
 def test_tau_is_the_support_of_gabor() -> None:
     reach = []
     for tau in (1.5, 3.0, 6.0):
@@ -181,29 +242,18 @@ def test_the_oriented_gaussian_removes_high_frequencies_in_its_own_direction(
     assert ANGLES[int(np.argmax(lines))] == theta
 
 
-def test_a_kernel_without_a_middle_is_refused() -> None:
-    with pytest.raises(InputError, match="expected an odd number"):
-        kernels.boxcar(4)
-    with pytest.raises(InputError, match="expected above 0"):
-        kernels.gaussian(0)
-
-
-@pytest.mark.parametrize("name", FILTERS)
-def test_a_named_filter_takes_a_batch_of_any_size(name: str) -> None:
-    channels = 3 if FILTERS[name].color == "bgr" else 1
-    module = build_filter(name)
-    frames = [frame[20:111, :90, :channels] for frame in colour_crops(3)]
-    x = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2) / 255
-    out = module(x)
-    assert out.shape[:2] == (3, channels)
-    assert out.dtype == torch.float32
-    torch.testing.assert_close(module(x[1:2]), out[1:2])
-    low, high = FILTERS[name].black, FILTERS[name].white
-    shown = (out >= low - 1e-5) & (out <= high + 1e-5)
-    assert shown.float().mean() > 0.9  # the picture shows a photograph's response
-    assert list(module.parameters()) == []
-
-
-def test_an_unknown_filter_is_answered_with_the_nearest() -> None:
-    with pytest.raises(InputError, match="did you mean 'sobel'"):
-        build_filter("sobell")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: kernels.boxcar(4), "of size 4; expected an odd number"),
+        (lambda: kernels.boxcar(1025), "expected at most 1023"),
+        (lambda: kernels.gaussian(0), "of 0; expected above 0"),
+        (lambda: kernels.gaussian(1e6), "expected at most 1023"),
+        (lambda: kernels.oriented_gaussian(0.1, across=0), "of 0; expected above 0"),
+        (lambda: kernels.gabor(0, 0.6, 3), "frequency of 0.6; expected 0 to 0.5"),
+        (lambda: kernels.gabor_bank(0, 0.1, 3), "0 directions"),
+    ],
+)
+def test_a_kernel_that_cannot_be_is_refused(make: Callable[[], torch.Tensor], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgecnn.filters import correlate
 from edgecnn.filters.matrices import (
@@ -62,3 +64,24 @@ def test_degrees_of_freedom() -> None:
     w = toeplitz(torch.arange(1.0, 12.0), 6)  # as long as a signal of 6 can tell apart
     assert w.numel() == degrees_of_freedom(6, 11).general
     assert len(w.unique()) == degrees_of_freedom(6, 11).toeplitz == 11
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_a_filter_costs_n_s_products_where_its_matrix_costs_n_squared(n: int) -> None:
+    kernel = randn(n, n)
+    for side in (12, 24):
+        x, pixels = randn(1, 1, side, side), side**2
+        matrix = doubly_toeplitz(kernel, side, side)
+        with FlopCounterMode(display=False) as by_matrix:
+            matrix @ x.flatten()[:, None]
+        with FlopCounterMode(display=False) as by_filter:
+            correlate(x, kernel)
+        assert by_matrix.get_total_flops() == 2 * pixels**2  # a product and a sum each
+        assert by_filter.get_total_flops() == 2 * pixels * n**2
+
+
+def test_filters_of_a_support_span_as_many_dimensions() -> None:
+    ones = torch.eye(15, dtype=torch.float64).reshape(15, 3, 5)
+    matrices = torch.stack([doubly_toeplitz(kernel, 4, 6).flatten() for kernel in ones])
+    rank = int(torch.linalg.matrix_rank(matrices))
+    assert rank == degrees_of_freedom(24, 15).filter < degrees_of_freedom(24, 15).toeplitz

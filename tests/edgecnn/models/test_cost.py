@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from edgecnn.models.cost import cost
-from edgecnn.models.layers import ConvNet, Residual
+from edgecnn.models.layers import ConvNet, LocallyConnected2d, Residual
 
 IMAGE = 4 * 3 * 8 * 8  # bytes of the input
 
@@ -44,3 +44,10 @@ def test_a_chain_of_any_length_needs_two_maps() -> None:
     convs = [nn.Conv2d(4, 4, 3, padding=1) for _ in range(5)]
     network = _chain(nn.Conv2d(3, 4, 3, padding=1), *convs)
     assert cost(network, (3, 8, 8)).peak_activation_bytes == 2 * 4 * 4 * 64
+
+
+def test_a_network_with_a_layer_that_places_cannot_be_followed_through_is_counted() -> None:
+    network = _chain(nn.Conv2d(3, 4, 3, padding=1), LocallyConnected2d(4, 4, (8, 8), 3))
+    size = cost(network, (3, 8, 8))
+    assert size.macs == 9 * 3 * 4 * 64 + 9 * 4 * 4 * 64 + 4 * 2
+    assert size.receptive_field is None

@@ -33,7 +33,8 @@ def reference_network(name: str) -> nn.Module:
             warnings.simplefilter("ignore")  # of its own dependencies
             timm = pytest.importorskip("timm")
         network = timm.create_model(reference.name)
-    random_statistics(network)
+    side = max(64, ZOO[name].smallest + 5)
+    random_statistics(network, (3, side, side))
     return network.eval()
 
 

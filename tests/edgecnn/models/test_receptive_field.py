@@ -7,7 +7,19 @@ import torch
 from torch import nn
 
 from edgecnn.models import build
-from edgecnn.models.layers import Concat, ConvNet, LocalResponseNorm, Residual, SqueezeExcitation
+from edgecnn.models.layers import (
+    Concat,
+    ConvNet,
+    Fire,
+    GreyDilation,
+    LocalResponseNorm,
+    LpPool2d,
+    Maxout,
+    Residual,
+    SqueezeExcitation,
+    Striding,
+    Subsampling,
+)
 from edgecnn.models.receptive_field import receptive_field
 
 
@@ -37,12 +49,16 @@ def _gradient_support(network: nn.Module, size: int = 128) -> int:
     [
         ((_conv(), _conv()), 5),
         ((_conv(), _conv(), _conv()), 7),
-        ((_conv(), _conv(), nn.MaxPool2d(2)), 6),
-        ((_conv(), _conv(), nn.MaxPool2d(2), _conv(), _conv()), 14),
+        # Pooling doubles the growth of what follows, and not the field.
+        ((_conv(), _conv(), nn.AvgPool2d(2)), 6),
+        ((_conv(), _conv(), nn.AvgPool2d(2), _conv(), _conv()), 14),
     ],
 )
 def test_receptive_fields_of_the_lecture(layers: tuple[nn.Module, ...], pixels: int) -> None:
-    assert receptive_field(_network(*layers)) == pixels
+    network = _network(*layers)
+    assert receptive_field(network) == _gradient_support(network) == pixels
+    of_maxima = [nn.MaxPool2d(2) if isinstance(m, nn.AvgPool2d) else m for m in layers]
+    assert receptive_field(_network(*of_maxima)) == pixels
 
 
 @pytest.mark.parametrize(
@@ -53,6 +69,9 @@ def test_receptive_fields_of_the_lecture(layers: tuple[nn.Module, ...], pixels: 
         (_conv(3, 2), Residual(nn.Sequential(_conv(), nn.ReLU(), _conv())), _conv(3, 2)),
         (nn.ZeroPad2d(3), nn.AvgPool2d(5, 2), nn.Conv2d(1, 1, 3, dilation=2)),
         (_conv(), LocalResponseNorm(1), nn.BatchNorm2d(1), nn.AvgPool2d(2), _conv(1, 2), _conv()),
+        (_conv(), LpPool2d(2, 3, 2), _conv(), LpPool2d(5, 2), _conv()),
+        (_conv(), Striding(2), _conv(), Subsampling(1), _conv()),
+        (_conv(), Fire(1, 1, 1), nn.Conv2d(2, 1, 3), nn.AvgPool2d(2), _conv()),
     ],
 )
 def test_a_unit_sees_where_its_gradient_is(layers: tuple[nn.Module, ...]) -> None:
@@ -68,6 +87,20 @@ def test_small_networks_of_the_zoo_see_where_their_gradient_is(name: str) -> Non
             size = (module.kernel_size, module.stride, module.padding, module.ceil_mode)
             network.set_submodule(path, nn.AvgPool2d(*size))
     assert receptive_field(network) == _gradient_support(network, 256)
+
+
+@pytest.mark.parametrize(
+    ("layers", "pixels"),
+    [
+        ((_conv(), GreyDilation(5), _conv()), 9),
+        ((nn.Conv2d(1, 6, 3), Maxout(3), nn.Conv2d(2, 1, 3)), 5),
+        ((_conv(), LpPool2d(float("inf"), 3, 2), _conv()), 9),
+    ],
+)
+def test_a_layer_that_picks_one_of_many_sees_them_all(
+    layers: tuple[nn.Module, ...], pixels: int
+) -> None:
+    assert receptive_field(_network(*layers)) == pixels
 
 
 def test_squeeze_and_excitation_is_left_out() -> None:

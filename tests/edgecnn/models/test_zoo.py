@@ -12,8 +12,8 @@ from torch import nn
 
 from edgecnn.models import ZOO, build
 from edgecnn.models.cost import Cost, cost, parameters
-from edgecnn.models.layers import AuxiliaryLogits, ConvNetWithHeads
-from edgecnn.models.lenet5 import C3_TABLE, RBF, SparseConv, digit_codes
+from edgecnn.models.layers import RBF, AuxiliaryLogits, ConvNetWithHeads, SparseConv
+from edgecnn.models.lenet5 import C3_TABLE, digit_codes
 from edgecnn.models.receptive_field import see
 from edgecnn.models.registry import check_resolution
 from edgecnn_runtime.errors import InputError
@@ -90,18 +90,18 @@ def test_lenet5_has_60000_parameters_layer_by_layer() -> None:
 
 
 def test_c3_connects_only_what_the_table_says() -> None:
-    layer = SparseConv()
+    layer = build("lenet5").get_submodule("features.4")
+    assert isinstance(layer, SparseConv)
     dense = layer.dense_weight()
     for output, row in enumerate(C3_TABLE):
         for plane in range(6):
             is_connected = bool(dense[output, plane].abs().sum() > 0)
-            assert is_connected == (str(plane) in row)
+            assert is_connected == (plane in row)
     assert layer.weight.shape[0] == 60
 
 
 def test_rbf_is_the_squared_distance_to_a_bitmap() -> None:
-    rbf = RBF()
-    codes = digit_codes()
+    rbf, codes = RBF(digit_codes()), digit_codes()
     assert codes.shape == (10, 84)
     assert set(codes.unique().tolist()) == {-1.0, 1.0}
     logits = rbf(codes)
@@ -111,9 +111,13 @@ def test_rbf_is_the_squared_distance_to_a_bitmap() -> None:
     assert logits[3, 8] == pytest.approx(-float(distance) / 10)
 
 
-def test_rbf_codes_of_other_class_counts_are_the_same_every_time() -> None:
-    assert torch.equal(RBF(26).codes, RBF(26).codes)
-    assert RBF(26).codes.unique(dim=0).shape[0] == 26
+def test_lenet5_has_the_bitmaps_for_ten_classes_and_the_same_codes_every_time_for_others() -> None:
+    codes = [
+        build("lenet5", num_classes=n).state_dict()["classifier.2.codes"] for n in (10, 26, 26)
+    ]
+    assert torch.equal(codes[0], digit_codes())
+    assert torch.equal(codes[1], codes[2])
+    assert codes[1].unique(dim=0).shape == (26, 84)
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -123,6 +127,7 @@ def test_every_network_takes_other_resolutions_down_to_its_smallest(name: str) -
     network = without_weights(name, num_classes=7, in_channels=1).eval()
     for height, width in [
         (row.smallest + 33, row.smallest + 70),
+        (row.smallest + 16, row.smallest + 9),  # odd maps between the layers
         (row.smallest, row.smallest),
     ]:
         check_resolution(name, height, width)
@@ -171,6 +176,26 @@ def test_a_fresh_network_does_not_let_its_input_vanish(name: str) -> None:
     with torch.no_grad():
         out = features.eval()(torch.randn(8, 3, 64, 64))  # batch norm passes everything on
     assert 1e-3 < float(out.std()) < 100
+
+
+def test_fractalnet_normalises_in_evaluation_by_what_the_whole_network_gives() -> None:
+    torch.manual_seed(0)
+    network = build("fractalnet20").train()
+    x = torch.randn(4, 3, 32, 32)
+    for _ in range(40):
+        network(x)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    found: list[float] = []
+    for norm in norms:
+        norm.register_forward_hook(
+            lambda m, inputs, _: found.append(
+                float((inputs[0].var((0, 2, 3)) / m.running_var).median())
+            )
+        )
+    with torch.no_grad():
+        network.eval()(x)
+    assert len(found) == len(norms) == 35
+    assert all(0.5 < ratio < 2 for ratio in found)
 
 
 def test_a_width_for_a_network_without_one_names_those_that_have() -> None:
