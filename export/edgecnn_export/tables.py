@@ -16,6 +16,14 @@ GOLDEN = "golden.npz"
 HALF = ("fp16", "bf16")
 
 
+def heading(bundle: str, against: str | None, data: str | None) -> str:
+    """What the table's figures are differences from."""
+    if against:
+        return f"largest differences of {against} from {bundle}"
+    first = f"; on {data}, from the first artifact's" if data else ""
+    return f"{bundle}: largest differences from the workstation's answers on {GOLDEN}{first}"
+
+
 def verdict_table(report: Report, data: str | None) -> Table:
     """A row for each artifact that was run, and one more for DATA."""
     ran = [v for v in report.artifacts if v.ran]

@@ -44,7 +44,7 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Check every file of a bundle, and that all artifacts that run here give the same answers."""
-    from edgecnn_export.tables import GOLDEN, notes, verdict_table
+    from edgecnn_export.tables import GOLDEN, heading, notes, verdict_table
     from edgecnn_export.verify import verify, verify_against
     from edgecnn_runtime.bundle import open_bundle
 
@@ -57,6 +57,7 @@ def command(
     else:
         report = verify(opened, frames, backend)
     people = console(json)
+    people.print(heading(bundle, against, data))
     people.print(verdict_table(report, data))
     for verdict in report.artifacts:
         if not verdict.ran:
