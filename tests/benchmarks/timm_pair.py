@@ -71,7 +71,7 @@ if __name__ == "__main__":
     np.save(frames, camera_frames())
     torch.manual_seed(0)
     network = timm.create_model(name).eval()
-    random_statistics(network)
+    random_statistics(network, (3, SIDE, SIDE))
     export(source(name, network), bundle)
     theirs = timm.create_model(name, exportable=True)
     theirs.load_state_dict(network.state_dict())
