@@ -9,7 +9,7 @@ OLD_NUMPY := .cache/py310/.installed
 # Without bytecode every start of PyTorch costs seconds more, and some machines forbid writing it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test test-slow test-gpu bench zoo check check-style check-types check-types-310 \
+.PHONY: help demo test test-slow test-gpu bench zoo export-matrix check check-style check-types check-types-310 \
         check-imports check-extras clean
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make check      style, types, import rules, and what can be installed where"
 	@echo "make bench      ratios against other programs, into tests/benchmarks/results"
 	@echo "make zoo        docs/zoo.md: counts, latency and engines of every network"
+	@echo "make export-matrix  docs/export-matrix.md: which classifiers of torchvision and timm export"
 	@echo "make clean      remove environments, caches and builds; runs/ stays"
 
 demo: $(INSTALLED)
@@ -39,6 +40,9 @@ bench: $(INSTALLED)
 
 zoo: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/zoo.py
+
+export-matrix: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/export_matrix.py
 
 check: check-style check-imports check-types check-types-310 check-extras
 

@@ -101,7 +101,7 @@ def _remarks(
     name: str, wrong: dict[str, str], graph: onnx.ModelProto, options: GraphOptions
 ) -> tuple[str, ...]:
     remarks = [f"{name} was used, since {earlier} failed: {why}" for earlier, why in wrong.items()]
-    if name != AUTO and (opset := opset_of(graph)) > options.opset:
+    if (opset := opset_of(graph)) > options.opset:
         remarks.append(
             f"opset {opset}, since this graph has no form in opset {options.opset}; an older"
             " TensorRT may not take it"

@@ -12,7 +12,7 @@ import torch
 from onnxscript import ir
 from torch import nn
 
-from edgecnn_export.older_opset import lower_to_17
+from edgecnn_export.older_opset import lower
 from edgecnn_export.sessions import INPUT
 
 FIRST_OPSET = 18  # that it writes
@@ -46,7 +46,7 @@ def export_dynamo(
     _name_as_the_older_one(program.model.graph)
     _forget_sources(program.model)
     if opset < FIRST_OPSET:
-        lower_to_17(program.model)
+        lower(program.model, opset)
     proto: onnx.ModelProto = program.model_proto
     return proto
 

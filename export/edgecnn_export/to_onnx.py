@@ -7,7 +7,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ import torch
 from onnxscript import ir
 from torch import nn
 
-from edgecnn_export.dynamo import FIRST_OPSET, export_dynamo
-from edgecnn_export.graph_file import check, convert_opset, opset_of
+from edgecnn_export.dynamo import export_dynamo
+from edgecnn_export.graph_file import check
 from edgecnn_export.sessions import INPUT
 from edgecnn_export.simplify import simplify
 from edgecnn_runtime.errors import InputError, one_line, unknown_name
@@ -129,7 +129,8 @@ def to_onnx(
     example = torch.zeros(2, spec.height, spec.width, spec.channels, dtype=torch.uint8)
     try:
         if options.exporter == "dynamo":
-            return _by_dynamo(deployed, example, spec, labels, options)
+            model = export_dynamo(deployed, example, options.outputs, options.opset)
+            return finish(model, spec, labels, options)
         open_axes = {name: {0: "batch"} for name in (INPUT, *options.outputs)}
         model = trace(deployed, example, options.outputs, open_axes, options.opset)
         return finish(model, spec, labels, options)
@@ -137,20 +138,6 @@ def to_onnx(
         raise
     except Exception as error:  # of PyTorch's exporter, ONNX's checker, or a rewriting in between
         raise ExportError(f"PyTorch cannot export this network: {one_line(error)}") from error
-
-
-def _by_dynamo(
-    deployed: Deployed,
-    example: torch.Tensor,
-    spec: Input,
-    labels: tuple[str, ...],
-    options: GraphOptions,
-) -> onnx.ModelProto:
-    model = export_dynamo(deployed, example, options.outputs, options.opset)
-    if options.opset < opset_of(model) < FIRST_OPSET:
-        with suppress(Exception):  # not every operator has a way back
-            return finish(convert_opset(model, options.opset), spec, labels, options)
-    return finish(model, spec, labels, options)
 
 
 def trace(

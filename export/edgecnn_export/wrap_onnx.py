@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.evaluation.predict import Predict
 from edgecnn_export.graph_file import convert_opset, opset_of
+from edgecnn_export.older_opset import lowered
 from edgecnn_export.read_onnx import read_onnx
 from edgecnn_export.sessions import INPUT, float_session, takes_a_batch
 from edgecnn_export.sources import Options, Source, make_input, numbered
@@ -80,6 +81,8 @@ class ForeignOnnx:
         own = opset_of(model)
         if own < 13:  # Softmax changed its meaning with 13
             model = convert_opset(model, options.opset)
+        elif own > options.opset:
+            model = lowered(model, options.opset)
         graph = model.graph
         inside, answer = graph.input[0].name, graph.output[0].name
         if batch != 1:

@@ -28,6 +28,8 @@ from edgecnn.evaluation.predict import in_bundle, in_pytorch, predict_all
 from edgecnn.training.fit import loaders
 from edgecnn.training.module import Classification
 from edgecnn_export import precisions
+from edgecnn_export.int8 import Int8, Int8Options
+from edgecnn_export.material import held_out, material
 from edgecnn_export.parity import parity
 from edgecnn_export.to_onnx import to_onnx
 from edgecnn_runtime.backends.ort import open_ort
@@ -127,7 +129,8 @@ def fed(recorder: Recorder, spec: Input, frames: list[Frame], graph: Path) -> di
     torch.manual_seed(0)
     size = nn.AdaptiveAvgPool2d(1)
     network = nn.Sequential(nn.Conv2d(spec.channels, 3, 3), size, nn.Flatten()).eval()
-    model = to_onnx(network, spec, ("a", "b", "c"))
+    labels = ("a", "b", "c")
+    model = to_onnx(network, spec, labels)
     onnx.save(model, graph)
     network.register_forward_pre_hook(recorder.from_network)
     found = {}
@@ -149,7 +152,14 @@ def fed(recorder: Recorder, spec: Input, frames: list[Frame], graph: Path) -> di
     found["evaluate a run"] = recorder.read()
 
     precisions.convert("fp16", model, spec, frames)
-    found["calibration"] = recorder.read()
+    found["ranges of FP16"] = recorder.read()
+
+    images = replace(data, train=Crops(frames))
+    judges = held_out(model, spec, labels, images)
+    found["held-out images"] = recorder.read()
+    options = Int8Options(calibration="minmax")
+    Int8(model, material(spec, images, PER_SETTING, judges), ("int8",), options).make("int8")
+    found["calibration"], found["judging INT8"] = np.split(recorder.read(), 2)
 
     assert parity(graph, spec, frames, reference).holds
     found["parity"] = recorder.read()
