@@ -55,7 +55,7 @@ ROWS = {
     "vgg16":              Row("terrain",  32, 900, 2, "adamw", 1e-4),
     "vgg19":              Row("terrain",  32, 900, 3, "adamw", 1e-4),
     "vgg16_bn":           Row("terrain",  32, 600, 2, "adamw", 3e-4),
-    "vgg19_bn":           Row("terrain",  32, 600, 2, "adamw", 3e-4),
+    "vgg19_bn":           Row("terrain",  32, 600, 3, "adamw", 1e-4),
     "googlenet":          Row("terrain",  32, 300, 6, "adamw", 1e-3),
     "googlenet_bn":       Row("terrain",  32, 300, 6, "adamw", 1e-3),
     "inception_v2":       Row("terrain",  32, 300, 6, "adamw", 1e-3),
