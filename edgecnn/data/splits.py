@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,39 @@ class DataSet:
 
 def some_frames(split: Split, count: int | None = None) -> Iterator[Frame]:
     """The frames of a split in order; with `count`, that many spread over it evenly."""
-    total = len(split)
-    chosen = range(total) if count is None or count >= total else np.arange(count) * total // count
-    return (split.frame(int(i)) for i in chosen)
+    return (split.frame(i) for i in _spread(len(split), count))
+
+
+class ReadFrames(Sequence[Frame]):
+    """Frames of a split, spread over it evenly, each read when it is looked at, and others.
+
+    A few hundred photographs as cameras take them would fill the memory of a device.
+
+    Args:
+        more: frames that come after these.
+    """
+
+    def __init__(self, split: Split, count: int, more: Sequence[Frame] = ()) -> None:
+        self.split, self.more = split, more
+        self.chosen = list(_spread(len(split), count))
+
+    def __len__(self) -> int:
+        return len(self.chosen) + len(self.more)
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        if place < len(self.chosen):
+            return self.split.frame(self.chosen[place])
+        return self.more[place - len(self.chosen)]
+
+
+def _spread(total: int, count: int | None) -> Iterator[int]:
+    if count is None or count >= total:
+        return iter(range(total))
+    return (i * total // count for i in range(count))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.data import DataSet, colour_crops, load_data
-from edgecnn.data.splits import some_frames
+from edgecnn.data.splits import Split, some_frames
 from edgecnn.evaluation.predict import predict_all
 from edgecnn_export.agreement import Agreement, Answers
 from edgecnn_export.choice import AUTO, Choice, choose
@@ -40,7 +40,8 @@ from edgecnn_runtime.preprocess import preprocess
 
 Frame = NDArray[np.uint8]
 
-REAL_IMAGES = 256  # of the validation split
+REAL_IMAGES = 256  # of the validation split; fewer where they are large, but at least
+FEWEST_IMAGES, REAL_BYTES = 16, 2**29
 COLOUR_CROPS = 64
 GOLDEN_REAL, GOLDEN_COLOUR = 6, 10
 GOLDEN_BYTES = 2**24  # of camera frames: fewer of them where they are large
@@ -131,7 +132,7 @@ def export(
         InputError: `out` holds something else, `data` cannot be read.
     """
     loaded = _load(source, data)
-    real = list(some_frames(loaded.val, REAL_IMAGES)) if loaded else []
+    real = _real_images(loaded.val) if loaded else []
     shown = _shown(source, real, colour_crops(colour))
     choice = _choice(source, options, shown, exporter, out)
     graph, options = choice.graph, choice.options
@@ -229,6 +230,11 @@ def _load(source: Source, data: str | None) -> DataSet | None:
                 f"{error}; the run was trained on it: name it anew with --data"
             ) from error
         raise
+
+
+def _real_images(split: Split) -> list[Frame]:
+    fitting = REAL_BYTES // split.frame(0).nbytes
+    return list(some_frames(split, min(REAL_IMAGES, max(FEWEST_IMAGES, fitting))))
 
 
 def _shown(source: Source, real: list[Frame], colour: list[Frame]) -> _Shown:

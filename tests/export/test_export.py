@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgecnn.data import load_data
 from edgecnn.training.run import load_network, read_run
 from edgecnn_export import sources
 from edgecnn_export.export import export
@@ -211,3 +212,12 @@ def test_an_onnx_that_is_no_classifier_is_one_line(tmp_path: Path, refused: OneL
     onnx.save(model, two)
     assert "2 inputs" in refused("export", two, "--out", tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_parity_takes_fewer_photographs_where_they_are_large(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecnn_export.export.REAL_BYTES", 2**20)
+    frame = load_data("terrain").val.frame(0)
+    result = export(open_source(str(trained_run), Options()), tmp_path / "b", colour=2)
+    assert result.artifacts[0].parity.frames == 2 + max(16, 2**20 // frame.nbytes)

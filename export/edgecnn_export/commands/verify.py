@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,21 +79,21 @@ def command(
         raise CheckFailedError(f"{bundle}: {'; '.join(report.wrong)}")
 
 
-def _frames(bundle: Bundle, data: str) -> list[NDArray[np.uint8]]:
+def _frames(bundle: Bundle, data: str) -> Sequence[NDArray[np.uint8]]:
     with _package_for("DATA"):
         from edgecnn.data import colour_crops, load_data
-        from edgecnn.data.splits import some_frames
+        from edgecnn.data.splits import ReadFrames
 
         seed = bundle.manifest.provenance.get("seed", 0)
         loaded = load_data(data, seed if isinstance(seed, int) else 0)
-        return [*some_frames(loaded.val, IMAGES), *colour_crops()]
+        return ReadFrames(loaded.val, IMAGES, colour_crops())
 
 
 def _layers(
     bundle: Bundle,
     other: Bundle | None,
     precision: str | None,
-    frames: list[NDArray[np.uint8]] | None,
+    frames: Sequence[NDArray[np.uint8]] | None,
     report: Report,
     people: Console,
 ) -> dict[str, Any]:

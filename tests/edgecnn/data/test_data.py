@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgecnn.data import colour_crops, load_data
-from edgecnn.data.splits import some_frames
+from edgecnn.data.splits import ReadFrames, Split, some_frames
 from edgecnn.data.terrain import CROP, TRAIN_COLUMNS, VAL_COLUMNS, pan
 from edgecnn_runtime.errors import InputError
 
@@ -92,3 +94,33 @@ def test_a_folder_with_train_and_val_keeps_its_own_splits(
     (root / "val" / "green" / "0.jpg").write_bytes((root / "val/red/8.jpg").read_bytes())
     with pytest.raises(InputError, match="the label 'green', which train/ has not"):
         load_data(str(root))
+
+
+def test_frames_that_are_read_when_looked_at_are_those_that_are_read_at_once() -> None:
+    split = Counted(load_data("terrain").val)
+    crops = colour_crops(3)
+    frames = ReadFrames(split, 7, crops)
+    assert len(frames) == 10
+    assert split.read == 0
+    expected = [*some_frames(split.whole, 7), *crops]
+    assert all(np.array_equal(a, b) for a, b in zip(frames, expected, strict=True))
+    assert split.read == 7
+    assert np.array_equal(frames[-1], crops[-1])
+    assert [f.shape for f in frames[5:9]] == [f.shape for f in expected[5:9]]
+    with pytest.raises(IndexError):
+        frames[10]
+
+
+@dataclass
+class Counted:
+    """A split that counts how often it is read."""
+
+    whole: Split
+    read: int = 0
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        self.read += 1
+        return self.whole.frame(index)
