@@ -12,11 +12,13 @@ import pytest
 
 from edgecnn_export.tensorrt import compilers
 from edgecnn_export.tensorrt.build import BuildOptions, build_engine, parse_batch
-from edgecnn_export.tensorrt.compilers import Compiler, find_compiler, resolve_targets
+from edgecnn_export.tensorrt.compilers import Compiler, find_compiler
 from edgecnn_export.tensorrt.engines import compile_bundle
+from edgecnn_export.tensorrt.targets import resolve_targets
 from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.cli import run
 from edgecnn_runtime.errors import BackendError, InputError, MissingPackageError
+from edgecnn_runtime.manifest import EngineOptions
 
 OneLine = Callable[..., str]
 
@@ -76,7 +78,7 @@ def test_a_graph_that_the_compiler_cannot_read_names_the_layer(rtx: Compiler) ->
 def test_rtx_has_no_dla(rtx: Compiler, trained_bundle: Path) -> None:
     graph = (trained_bundle / "model.fp32.onnx").read_bytes()
     with pytest.raises(BackendError, match="no DLA"):
-        build_engine(rtx, graph, "sm86", BuildOptions(dla=0))
+        build_engine(rtx, graph, "sm86", BuildOptions(engine=EngineOptions(dla=0)))
 
 
 @pytest.mark.parametrize(
