@@ -18,10 +18,8 @@ class Api(Protocol):
     __version__: str
     Builder: type[trt.Builder]
     BuilderFlag: type[trt.BuilderFlag]
-    DataType: type[trt.DataType]
     DeviceType: type[trt.DeviceType]
     HardwareCompatibilityLevel: type[trt.HardwareCompatibilityLevel]
-    IConstantLayer: type[trt.IConstantLayer]
     IConvolutionLayer: type[trt.IConvolutionLayer]
     IDeconvolutionLayer: type[trt.IDeconvolutionLayer]
     ILogger: type[trt.ILogger]

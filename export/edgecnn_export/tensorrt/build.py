@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgecnn_export.tensorrt import timing_cache
 from edgecnn_export.tensorrt.compilers import OPTIONS, Compiler
 from edgecnn_export.tensorrt.progress import Show, Watch, monitor, run_watched
-from edgecnn_export.tensorrt.reasons import collector, reason, with_advice
+from edgecnn_export.tensorrt.reasons import Said, listen, reason, with_advice
 from edgecnn_export.tensorrt.typed import Typed, read_typed, shape_of
 from edgecnn_runtime.backends.cuda import compute_capability
 from edgecnn_runtime.errors import BackendError, InputError
@@ -77,15 +77,14 @@ def read_graph(compiler: Compiler, graph: bytes | Path) -> Graph:
             layer.
     """
     api = compiler.api
-    logger, messages = collector(api)
-    messages.clear()
+    said = listen(api)
     try:
-        builder = api.Builder(logger)
+        builder = api.Builder(said.logger)
     except (TypeError, RuntimeError) as error:  # as pybind11 has it where it got no object
-        why = with_advice(reason(messages or [str(error).split("\n")[0]]))
+        why = with_advice(reason(said.errors or [str(error).split("\n")[0]]))
         raise BackendError(f"{compiler} does not start: {why}") from error
     network = builder.create_network(compiler.network_flags())
-    parser = api.OnnxParser(network, logger)
+    parser = api.OnnxParser(network, said.logger)
     parsed = parser.parse_from_file(str(graph)) if isinstance(graph, Path) else parser.parse(graph)
     if not parsed:
         raise BackendError(f"{compiler} cannot read the graph: {_parser_error(parser)}")
@@ -116,9 +115,8 @@ def build_engine(
     if asked := options.asked():
         compiler.check(asked, compute_capability())
     read = graph if isinstance(graph, Graph) else read_graph(compiler, graph)
-    _check_products(read, target)
-    _, messages = collector(compiler.api)
-    messages.clear()
+    check_target(read, target)
+    said = listen(compiler.api)
     config = _config(read, target, options)
     if options.engine.dla is not None:
         tell(_use_dla(read, config, options))
@@ -130,7 +128,7 @@ def build_engine(
     def work() -> bytes:
         built = read.builder.build_serialized_network(read.network, config)
         if built is None:
-            raise BackendError(with_advice(reason(messages)))
+            raise BackendError(with_advice(reason(said.errors)))
         return bytes(built)
 
     try:
@@ -141,11 +139,24 @@ def build_engine(
     del watched  # TensorRT itself keeps no reference to it
     if options.timings:
         timing_cache.save(config, options.timings, tell)
+    if options.engine.sparse:
+        tell(_sparsity(compiler, said))
     return engine
 
 
-def _check_products(graph: Graph, target: str) -> None:
-    """Refuse beforehand what fails anyway, after which the next engine would come out larger."""
+def _sparsity(compiler: Compiler, said: Said) -> str:
+    """What became of 2:4 sparsity: a graph without such weights is compiled as if not asked."""
+    if not said.sparsity:
+        return f"--sparse: {compiler} tells of no layer with 2:4 weights"
+    return f"--sparse: {'; '.join(line.rstrip(': ') for line in said.sparsity)}"
+
+
+def check_target(graph: Graph, target: str) -> None:
+    """Refuse beforehand what fails anyway, after which the next engine would come out larger.
+
+    Raises:
+        BackendError: the compiler has no kernel of this precision for the target.
+    """
     if not graph.compiler.refuses_fp32_products(target):
         return
     refused = [

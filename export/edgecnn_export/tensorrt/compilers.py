@@ -38,23 +38,24 @@ class Option(NamedTuple):
 
 
 # Batch, workspace and level need no row: every version takes them. TensorRT-RTX 1.7 has all the
-# names and warns of one of them at most, so what it makes of each was tried. It takes `--sparse`
-# too, but picks kernels when the engine is loaded: the engine is the same, byte for byte in size.
+# names and says nothing against most of them, so what it makes of each was tried. It takes
+# `--level` and `--sparse` too, and the engines that come out have the same size.
 OPTIONS = {
     "timing_cache": Option(
         "--timing-cache",
         "IBuilderConfig.set_timing_cache",
-        "it times no kernels while it compiles; leave the option out",
+        "as TensorRT has: it times no kernels while it compiles; leave the option out",
     ),
     "version_compatible": Option(
         "--version-compatible",
         "BuilderFlag.VERSION_COMPATIBLE",
-        "its engines run on the version that compiled them; compile again after an upgrade",
+        "as TensorRT has: its engines run on the version that compiled them; compile again after an"
+        " upgrade",
     ),
     "hardware_compatible": Option(
         "--hardware-compatible",
         "HardwareCompatibilityLevel.AMPERE_PLUS",
-        "it compiles for other GPUs by name, such as --target sm80,sm86,sm89,sm120",
+        "as TensorRT has: it compiles for other GPUs by name, --target sm80,sm86,sm89,sm120",
     ),
     "strip": Option("--strip", "BuilderFlag.STRIP_PLAN"),
     "refittable": Option("--refittable", "BuilderFlag.REFIT"),
@@ -62,7 +63,7 @@ OPTIONS = {
     "dla": Option(
         "--dla",
         "DeviceType.DLA",
-        "it has no DLA; compile with JetPack's TensorRT on the Jetson",
+        "which is a Jetson's: compile there, with JetPack's TensorRT",
     ),
 }
 # TensorRT-RTX runs a part of these on the GPU while it compiles; without a driver it fails.
@@ -119,7 +120,7 @@ class Compiler:
         for name in (n for n in OPTIONS if n in options):
             option = OPTIONS[name]
             if self.name == "tensorrt-rtx" and option.not_rtx:
-                raise BackendError(f"{self} has no {option.flag}: {option.not_rtx}")
+                raise BackendError(f"{self} has no {option.flag}, {option.not_rtx}")
             if self.name == "tensorrt-rtx" and name in RTX_NEEDS_A_GPU and gpu is None:
                 raise BackendError(
                     f"{self} needs an NVIDIA GPU and its driver for {option.flag}, and none is"

@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from edgecnn_export.tensorrt.build import BuildOptions, Graph, build_engine, read_graph
+import msgspec
+
+from edgecnn_export.tensorrt.build import (
+    BuildOptions,
+    Graph,
+    build_engine,
+    check_target,
+    read_graph,
+)
 from edgecnn_export.tensorrt.compilers import Compiler
 from edgecnn_export.tensorrt.progress import Show
 from edgecnn_export.tensorrt.typed import Higher
@@ -79,6 +87,8 @@ def compile_bundle(
     done = []
     for graph in graphs:
         read = read_graph(compiler, bundle.file(graph))
+        for target in targets:
+            check_target(read, target)
         higher = read.typed.higher(graph.precision, graph.kept)
         for target in targets:
             name = _name(graph, compiler, target)
@@ -224,12 +234,11 @@ def _unlike(
     if engine.batch != options.batch:
         return f"is for batch {':'.join(map(str, engine.batch))}"
     if engine.options != options.engine:
-        return f"has other options: {_options(engine)}"
+        return f"was compiled {_options(engine)}"
     return "is replaced"
 
 
 def _options(engine: EngineArtifact) -> str:
-    import msgspec
-
     told = msgspec.to_builtins(engine.options)
-    return ", ".join(f"{n} {v}" if v is not True else n for n, v in told.items()) or "none"
+    options = ", ".join(n if v is True else f"{n} {v}" for n, v in told.items())
+    return f"with {options}" if options else "without these options"

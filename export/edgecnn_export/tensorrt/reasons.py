@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,20 +31,48 @@ ADVICE = (
 AFTERMATH = "catchCudaError"
 
 
-_collectors: list[tuple[Api, Any, list[str]]] = []
+SPARSITY = "(Sparsity) "  # how TensorRT begins what it says of 2:4 weights, as information
 
 
-def collector(api: Api) -> tuple[Any, list[str]]:
-    """A logger that keeps errors and prints nothing, and the list that it keeps them in.
+@dataclass(frozen=True)
+class Said:
+    """What a compiler said, since it was last cleared; nothing of it is printed.
 
-    One for each module: TensorRT keeps to the first that it was given while anything of it lives.
+    Attributes:
+        logger: to give to it.
     """
-    for known, logger, messages in _collectors:
-        if known is api:
-            return logger, messages
-    kept: list[str] = []
+
+    logger: Any
+    errors: list[str]
+    sparsity: list[str]
+
+    def clear(self) -> None:
+        self.errors.clear()
+        self.sparsity.clear()
+
+
+_listening: list[tuple[Api, Said]] = []
+
+
+def listen(api: Api) -> Said:
+    """What a compiler says, from now on.
+
+    One listener for each module: TensorRT keeps to the first logger that it was given while
+    anything of it lives.
+    """
+    said = next((said for known, said in _listening if known is api), None)
+    if said is None:
+        said = _listener(api)
+        _listening.append((api, said))
+    said.clear()
+    return said
+
+
+def _listener(api: Api) -> Said:
     base: Any = api.ILogger
     serious = (api.ILogger.Severity.ERROR, api.ILogger.Severity.INTERNAL_ERROR)
+    errors: list[str] = []
+    sparsity: list[str] = []
 
     class Collect(base):  # type: ignore[misc]  # its type is known only at run time
         def __init__(self) -> None:
@@ -51,10 +80,11 @@ def collector(api: Api) -> tuple[Any, list[str]]:
 
         def log(self, severity: Any, message: str) -> None:
             if severity in serious:
-                kept.append(message.strip().replace("\n", " "))
+                errors.append(message.strip().replace("\n", " "))
+            elif message.startswith(SPARSITY):
+                sparsity.append(message.removeprefix(SPARSITY).strip())
 
-    _collectors.append((api, Collect(), kept))
-    return _collectors[-1][1], kept
+    return Said(Collect(), errors, sparsity)
 
 
 def reason(messages: Sequence[str]) -> str:
