@@ -10,7 +10,7 @@ TENSORRT_STUBS := .cache/tensorrt-stubs/.installed
 # Without bytecode every start of PyTorch costs seconds more, and some machines forbid writing it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test test-slow test-gpu bench zoo check check-style check-types check-types-310 \
+.PHONY: help demo test test-slow test-gpu bench zoo engines check check-style check-types check-types-310 \
         check-types-tensorrt check-imports check-extras clean
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check      style, types, import rules, and what can be installed where"
 	@echo "make bench      ratios against other programs, into tests/benchmarks/results"
 	@echo "make zoo        docs/zoo.md: counts, latency and engines of every network"
+	@echo "make engines    docs/engines.md: engines of the zoo for three GPUs, without one"
 	@echo "make clean      remove environments, caches and builds; runs/ stays"
 
 demo: $(INSTALLED)
@@ -40,6 +41,9 @@ bench: $(INSTALLED)
 
 zoo: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/zoo.py
+
+engines: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/engines.py
 
 check: check-style check-imports check-types check-types-310 check-types-tensorrt check-extras
 

@@ -112,7 +112,7 @@ def run_watched(work: Callable[[], Result], watch: Watch, show: Show | None) -> 
             thread.join(REFRESH)
             if show:
                 show(*watch.state())
-    except KeyboardInterrupt:
+    except BaseException:
         watch.cancel()
         thread.join()
         raise

@@ -79,7 +79,7 @@ class Typed:
         return tuple(
             Higher(p.layer, p.kind, p.precision, p.layer in kept)
             for p in self.products
-            if BYTES[p.precision] > BYTES[asked]
+            if BYTES[p.precision] > BYTES.get(asked, BYTES["fp32"])
         )
 
 

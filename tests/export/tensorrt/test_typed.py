@@ -29,16 +29,17 @@ def weights(name: str, *shape: int) -> onnx.TensorProto:
     return numpy_helper.from_array(values.astype(np.float32) / 127, name)
 
 
-def quantised(name: str, source: str, kind: int = TensorProto.FLOAT) -> list[onnx.NodeProto]:
+def quantised(name: str, source: str) -> list[onnx.NodeProto]:
     """Q and DQ around a tensor: what is behind it is computed in INT8."""
-    types = "" if kind == TensorProto.FLOAT else "16"
     return [
-        helper.make_node("QuantizeLinear", [source, f"scale{types}", "zero"], [f"{name}_q"]),
-        helper.make_node("DequantizeLinear", [f"{name}_q", f"scale{types}", "zero"], [name]),
+        helper.make_node("QuantizeLinear", [source, "scale", "zero"], [f"{name}_q"]),
+        helper.make_node("DequantizeLinear", [f"{name}_q", "scale", "zero"], [name]),
     ]
 
 
-def graph(*nodes: onnx.NodeProto, inits: tuple[onnx.TensorProto, ...]) -> bytes:
+def graph(
+    *nodes: onnx.NodeProto, inits: tuple[onnx.TensorProto, ...], batch: str | int = "N"
+) -> bytes:
     """A network on (N, 8, 16, 16) frames: one convolution `conv`, and `product` behind a pool."""
     scale = numpy_helper.from_array(np.float32(0.05), "scale")
     zero = numpy_helper.from_array(np.int8(0), "zero")
@@ -50,8 +51,8 @@ def graph(*nodes: onnx.NodeProto, inits: tuple[onnx.TensorProto, ...]) -> bytes:
             helper.make_node("Gemm", ["f", "v"], ["y"], "product", transB=1),
         ],
         "two products",
-        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["N", 8, 16, 16])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
+        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, [batch, 8, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])],
         [scale, zero, weights("v", 4, 8), *inits],
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])
@@ -174,6 +175,15 @@ def test_a_node_that_tensorrt_lacks_is_named(rtx: Compiler) -> None:
         read_graph(rtx, content)
     assert "ONNX Runtime" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_graph_of_one_batch_size_names_it(rtx: Compiler) -> None:
+    inits = (numpy_helper.from_array(numpy_helper.to_array(KERNEL), "w"),)
+    content = graph(helper.make_node("Identity", ["frames"], ["x"]), CONV, inits=inits, batch=4)
+    says = r"fixed batch of 4, got 1:1:8; compile it with --batch 4"
+    with pytest.raises(BackendError, match=says):
+        build_engine(rtx, content, "sm86", BuildOptions())
+    assert build_engine(rtx, content, "sm86", BuildOptions(batch=(4, 4, 4)))
 
 
 def test_engine_options_survive_writing_and_reading(rtx: Compiler, copy: Path) -> None:
