@@ -13,10 +13,7 @@ from edgecnn_runtime.console import JsonOption, console, write_result
 
 if TYPE_CHECKING:
     from edgecnn_export.tensorrt.compilers import Compiler
-    from edgecnn_export.tensorrt.engines import Compiled
     from edgecnn_export.tensorrt.progress import Show
-
-NAMED = 5  # layers of a higher precision that are named in the terminal; the JSON has them all
 
 
 def command(
@@ -90,9 +87,10 @@ def command(
         tell=people.print,
         bar=_bar,
     )
-    for engine in engines:
-        for line in _told(bundle, engine):
-            people.print(line)
+    for e in engines:
+        took = "kept" if e.reused else f"{e.seconds:.2f} s"
+        weights = f"{e.weight_bytes / 1e6:.2f} MB of them weights"
+        people.print(f"{bundle}/{e.file}: {e.bytes / 1e6:.2f} MB, {weights}, {took}")
     write_result({"bundle": bundle, "engines": engines}, json)
 
 
@@ -134,21 +132,3 @@ def _bar(what: str) -> Iterator[Show | None]:
             progress.refresh()
 
         yield show
-
-
-def _told(bundle: str, engine: Compiled) -> list[str]:
-    """An engine in the terminal."""
-    took = "kept" if engine.reused else f"{engine.seconds:.2f} s"
-    weights = f"{engine.weight_bytes / 1e6:.2f} MB of them weights"
-    lines = [f"{bundle}/{engine.file}: {engine.bytes / 1e6:.2f} MB, {weights}, {took}"]
-    for kept in (True, False):
-        layers = [h for h in engine.higher_precision if h.kept == kept]
-        if not layers:
-            continue
-        names = ", ".join(f"{h.layer} ({h.precision})" for h in layers[:NAMED])
-        more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
-        why = "kept there by the export" if kept else "which nothing explains"
-        lines.append(
-            f"  {len(layers)} in a higher precision than {engine.precision}, {why}: {names}{more}"
-        )
-    return lines

@@ -5,19 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import msgspec
 
-from edgecnn_export.tensorrt.build import (
-    BuildOptions,
-    Graph,
-    build_engine,
-    check_target,
-    read_graph,
-)
+from edgecnn_export.tensorrt.build import BuildOptions, build_engine, check_target, read_graph
 from edgecnn_export.tensorrt.compilers import Compiler
 from edgecnn_export.tensorrt.progress import Show
 from edgecnn_export.tensorrt.typed import Higher
@@ -28,6 +22,7 @@ from edgecnn_runtime.manifest import EngineArtifact, ImageManifest, OnnxArtifact
 
 BF16_FROM = 80  # compute capability
 FOR_CPUS = "int8-cpu"
+NAMED = 5  # layers in a line; the result has them all
 Bar = Callable[[str], AbstractContextManager[Show | None]]
 
 
@@ -90,60 +85,75 @@ def compile_bundle(
         for target in targets:
             check_target(read, target)
         higher = read.typed.higher(graph.precision, graph.kept)
+        for line in _in_lines(graph, higher):
+            tell(line)
         for target in targets:
             name = _name(graph, compiler, target)
-            existing = _existing(bundle, name)
-            if existing and not force and _is_valid(bundle, existing, compiler, graph, options):
+            listed, seconds = _existing(bundle, name), 0.0
+            reused = bool(
+                listed and not force and _is_valid(bundle, listed, compiler, graph, options)
+            )
+            if listed and reused:
                 tell(f"{name} is there already")
-                size, seconds = existing.bytes, 0.0
             else:
                 _check_writable(bundle)
-                if existing:
-                    tell(f"{name} is there and {_unlike(existing, graph, compiler, options)}")
+                if listed:
+                    tell(f"{name} is there and {_unlike(listed, graph, compiler, options)}")
                 tell(f"compiling {graph.file} for {target} with {compiler} ...")
+                started = time.perf_counter()
                 with bar(f"{graph.precision} for {target}") as show:
-                    artifact, engine, seconds = _built(read, graph, target, options, show, tell)
-                bundle, size = add_artifact(bundle, artifact, engine), len(engine)
+                    engine = build_engine(compiler, read, target, options, show=show, tell=tell)
+                seconds = round(time.perf_counter() - started, 3)
+                listed = _artifact(name, engine, compiler, graph, target, options)
+                bundle = add_artifact(bundle, listed, engine)
             done.append(
                 Compiled(
                     file=name,
                     target=target,
                     precision=graph.precision,
-                    bytes=size,
+                    bytes=listed.bytes,
                     seconds=seconds,
                     weight_bytes=read.typed.weight_bytes,
                     higher_precision=higher,
-                    reused=seconds == 0,
+                    reused=reused,
                 )
             )
     return done
 
 
-def _built(
-    read: Graph,
+def _in_lines(graph: OnnxArtifact, higher: Sequence[Higher]) -> Iterator[str]:
+    """The products in a higher precision, those that nothing explains in a line of their own."""
+    for kept in (True, False):
+        layers = [h for h in higher if h.kept == kept]
+        if layers:
+            names = ", ".join(f"{h.layer} ({h.precision})" for h in layers[:NAMED])
+            more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
+            why = "kept there by the export" if kept else "which nothing explains"
+            asked = f"{len(layers)} in a higher precision than {graph.precision}"
+            yield f"{graph.file}: {asked}, {why}: {names}{more}"
+
+
+def _artifact(
+    name: str,
+    engine: bytes,
+    compiler: Compiler,
     graph: OnnxArtifact,
     target: str,
     options: BuildOptions,
-    show: Show | None,
-    tell: Callable[[str], None],
-) -> tuple[EngineArtifact, bytes, float]:
-    """A new engine, what the manifest says of it, and the seconds that it took."""
-    started = time.perf_counter()
-    engine = build_engine(read.compiler, read, target, options, show=show, tell=tell)
-    seconds = max(0.001, round(time.perf_counter() - started, 3))
-    artifact = EngineArtifact(
-        file=_name(graph, read.compiler, target),
+) -> EngineArtifact:
+    """What the manifest says of an engine."""
+    return EngineArtifact(
+        file=name,
         sha256=hashlib.sha256(engine).hexdigest(),
         bytes=len(engine),
         precision=graph.precision,
-        compiler=read.compiler.name,
-        version=read.compiler.version,
+        compiler=compiler.name,
+        version=compiler.version,
         target=target,
         batch=options.batch,
         onnx_sha256=graph.sha256,
         options=options.engine,
     )
-    return artifact, engine, seconds
 
 
 def compilable(bundle: Bundle, precisions: Sequence[str] = ()) -> tuple[OnnxArtifact, ...]:
