@@ -31,7 +31,8 @@ def sha256(path: Path) -> str:
 class Bundle:
     """A folder and its manifest.
 
-    Every listed file but the engines was there, in its full length, when opened.
+    Every listed file was there, in its full length, when it was opened; but for engines, without
+    which a bundle runs all the same: they are checked when they are used.
     """
 
     path: Path
@@ -76,7 +77,7 @@ class Bundle:
         if found != entry.sha256:
             raise BundleError(
                 f"{path} was altered: its sha256 is {found[:12]}…, the manifest says"
-                f" {entry.sha256[:12]}…; {_again(self.path, entry)}"
+                f" {entry.sha256[:12]}…; {_todo(self.path, entry)}"
             )
         return path
 
@@ -113,8 +114,8 @@ class Bundle:
 def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle folder.
 
-    Files are checked for presence and length; their content when they are used (`Bundle.file`). An
-    engine is checked when it is used alone: without it the bundle still runs, and compiles anew.
+    Files are checked for presence and length, but for engines; their content when they are used
+    (`Bundle.file`).
 
     Raises:
         BundleError: not a bundle, an unreadable manifest, a missing or shortened file.
@@ -142,19 +143,17 @@ def open_bundle(path: str | Path) -> Bundle:
 def _check_present(folder: Path, entry: File) -> None:
     path = folder / entry.file
     if not path.is_file():
-        raise BundleError(
-            f"{path} is missing, though the manifest lists it; {_again(folder, entry)}"
-        )
+        todo = _todo(folder, entry)
+        raise BundleError(f"{path} is missing, though the manifest lists it; {todo}")
     size = path.stat().st_size
     if size != entry.bytes:
         raise BundleError(
             f"{path} was altered: it has {size} bytes, the manifest says {entry.bytes};"
-            f" {_again(folder, entry)}"
+            f" {_todo(folder, entry)}"
         )
 
 
-def _again(folder: Path, entry: File) -> str:
-    """How a file of a bundle is made anew."""
+def _todo(folder: Path, entry: File) -> str:
     if isinstance(entry, EngineArtifact):
         return f"compile it again: edgecnn compile {folder} --target {entry.target}"
     return "export the bundle again"

@@ -20,6 +20,12 @@ SOURCES = sorted(
     ]
 )
 VERSIONS = ("10.3", "10.13", "11.4")
+# TensorRT-RTX's own, which the runtime uses where it has found names beside them.
+RTX_ALONE = {
+    "ICudaEngine.create_runtime_config",
+    "Runtime.engine_header_size",
+    "Runtime.get_engine_validity",
+}
 MODULE = ("api", "trt", "_api", "_trt")  # how the module is called where it is used
 MAKES = {  # method -> class of what it gives
     "create_builder_config": "IBuilderConfig",
@@ -120,7 +126,7 @@ def test_the_reader_of_sources_finds_what_is_used() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_name_is_in_the_bindings(version: str) -> None:
-    assert [name for name in USED if name not in written(version)] == []
+    assert [name for name in USED if name not in written(version) | RTX_ALONE] == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
