@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 OLD_NUMPY := .cache/py310/.installed
+TENSORRT_STUBS := .cache/tensorrt-stubs/.installed
 
 # Without bytecode every start of PyTorch costs seconds more, and some machines forbid writing it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test test-slow test-gpu bench zoo export-matrix check check-style check-types check-types-310 \
-        check-imports check-extras clean
+.PHONY: help demo test test-slow test-gpu bench zoo export-matrix engines check check-style \
+        check-types check-types-310 check-types-tensorrt check-imports check-extras clean
 
 help:
 	@echo "make demo       the whole road on real photographs, into runs/demo"
@@ -21,6 +22,7 @@ help:
 	@echo "make bench      ratios against other programs, into tests/benchmarks/results"
 	@echo "make zoo        docs/zoo.md: counts, latency and engines of every network"
 	@echo "make export-matrix  docs/export-matrix.md: which classifiers of torchvision and timm export"
+	@echo "make engines    docs/engines.md: engines of the zoo for three GPUs, without one"
 	@echo "make clean      remove environments, caches and builds; runs/ stays"
 
 demo: $(INSTALLED)
@@ -44,7 +46,10 @@ zoo: $(INSTALLED)
 export-matrix: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/export_matrix.py
 
-check: check-style check-imports check-types check-types-310 check-extras
+engines: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/engines.py
+
+check: check-style check-imports check-types check-types-310 check-types-tensorrt check-extras
 
 check-style: $(INSTALLED)
 	$(BIN)/ruff check
@@ -61,6 +66,10 @@ check-types: $(INSTALLED)
 check-types-310: $(INSTALLED) $(OLD_NUMPY)
 	$(BIN)/mypy --config-file tests/packaging/mypy-3.10.ini
 
+# Beside the environment and not in it: installed, they would make `import tensorrt` succeed.
+check-types-tensorrt: $(INSTALLED) $(TENSORRT_STUBS)
+	$(BIN)/mypy --config-file tests/packaging/mypy-tensorrt.ini
+
 check-extras: $(INSTALLED)
 	$(BIN)/python tests/packaging/resolve_extras.py
 
@@ -68,6 +77,15 @@ $(OLD_NUMPY): | $(INSTALLED)
 	rm -rf $(@D)
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --python-version 3.10 \
 	  --only-binary :all: --target $(@D) numpy==2.2.6
+	touch $@
+
+# Five lines of these stubs are no Python: `in` as a name, a default before none.
+$(TENSORRT_STUBS): | $(INSTALLED)
+	rm -rf $(@D)
+	$(UV) pip install --quiet --no-deps --python $(BIN)/python --target $(@D) \
+	  tensorrt-stubs==10.13.0.35.1
+	sed -i.bak -e 's/\([( ]\)in: list/\1in_: list/' -e 's/channel_axis: int)/channel_axis: int = 0)/' \
+	  $(@D)/tensorrt_bindings/tensorrt.pyi
 	touch $@
 
 $(UV):

@@ -150,8 +150,34 @@ class OnnxArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="onnx"
     data: File | None = None
 
 
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an engine was built, where that differs from the compiler's own way.
+
+    Attributes:
+        level: the builder's optimisation level, 0 to 5; from 4 on every kernel is generated.
+        workspace_mb: scratch memory that its kernels were held to; None: as much as there is.
+        version_compatible: runs on later versions of the same compiler too.
+        hardware_compatible: runs on every GPU from sm80 on, and not on its target alone.
+        strip: its weights were left out; they come back from the ONNX graph by refitting.
+        refittable: its weights can be exchanged.
+        sparse: kernels for weights of 2:4 sparsity were allowed.
+        dla: the deep learning accelerator of a Jetson that it runs on, the GPU taking the rest.
+    """
+
+    level: Annotated[int, msgspec.Meta(ge=0, le=5)] = 3
+    workspace_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    strip: bool = False
+    refittable: bool = False
+    sparse: bool = False
+    dla: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
 class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="engine"):
     """A compiled engine, one per precision and target.
+
+    Compiler, version, target, precision, batch, options and the graph's hash are its identity.
 
     Attributes:
         target: compute capability, `sm86`.
@@ -165,6 +191,7 @@ class EngineArtifact(File, frozen=True, kw_only=True, tag_field="kind", tag="eng
     target: str
     batch: tuple[int, int, int]
     onnx_sha256: Sha256
+    options: EngineOptions = EngineOptions()
 
 
 Artifact = OnnxArtifact | EngineArtifact

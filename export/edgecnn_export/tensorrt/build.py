@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgecnn_export.tensorrt.compilers import Compiler
+from edgecnn_export.tensorrt import timing_cache
+from edgecnn_export.tensorrt.compilers import OPTIONS, Compiler
+from edgecnn_export.tensorrt.progress import Show, Watch, monitor, run_watched
+from edgecnn_export.tensorrt.reasons import Said, listen, reason, with_advice
+from edgecnn_export.tensorrt.typed import Typed, read_typed, shape_of
+from edgecnn_runtime.backends.cuda import compute_capability
 from edgecnn_runtime.errors import BackendError, InputError
+from edgecnn_runtime.manifest import EngineOptions
+
+if TYPE_CHECKING:
+    import tensorrt as trt
 
 
 @dataclass(frozen=True)
@@ -16,13 +26,19 @@ class BuildOptions:
 
     Attributes:
         batch: smallest, best and largest batch of the optimisation profile.
-        workspace_mb: memory that the builder may use for scratch; the compiler's limit if None.
-        dla: Jetson's deep learning accelerator to build for, the GPU taking what it cannot run.
+        engine: what the manifest says of the engine besides.
+        timings: the file of a timing cache; None for none.
     """
 
     batch: tuple[int, int, int] = (1, 1, 8)
-    workspace_mb: int | None = None
-    dla: int | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    timings: Path | None = None
+
+    def asked(self) -> set[str]:
+        """Names of `compilers.OPTIONS` that are not left as they are."""
+        plain = EngineOptions()
+        changed = {n for n in OPTIONS if getattr(self.engine, n, None) != getattr(plain, n, None)}
+        return changed | ({"timing_cache"} if self.timings else set())
 
 
 def parse_batch(text: str) -> tuple[int, int, int]:
@@ -39,90 +55,191 @@ def parse_batch(text: str) -> tuple[int, int, int]:
     raise InputError(f"batch {text!r}; expected N or MIN:BEST:MAX in rising order, such as 1:1:8")
 
 
+@dataclass(frozen=True)
+class Graph:
+    """A graph as a compiler has read it; engines for several targets can be built from it."""
+
+    compiler: Compiler
+    builder: trt.Builder
+    network: trt.INetworkDefinition
+    typed: Typed
+    parser: trt.OnnxParser = field(repr=False)  # the network's weights are the parser's
+
+
+def read_graph(compiler: Compiler, graph: bytes | Path) -> Graph:
+    """Have a compiler read a graph.
+
+    Args:
+        graph: ONNX, serialised or as a file; beside the file may lie another with its weights.
+
+    Raises:
+        BackendError: it cannot be read, or the compiler does not start; the message names the
+            layer.
+    """
+    api = compiler.api
+    said = listen(api)
+    try:
+        builder = api.Builder(said.logger)
+    except (TypeError, RuntimeError) as error:  # as pybind11 has it where it got no object
+        why = with_advice(reason(said.errors or [str(error).split("\n")[0]]))
+        raise BackendError(f"{compiler} does not start: {why}") from error
+    network = builder.create_network(compiler.network_flags())
+    parser = api.OnnxParser(network, said.logger)
+    parsed = parser.parse_from_file(str(graph)) if isinstance(graph, Path) else parser.parse(graph)
+    if not parsed:
+        raise BackendError(f"{compiler} cannot read the graph: {_parser_error(parser)}")
+    return Graph(compiler, builder, network, read_typed(api, network), parser)
+
+
 def build_engine(
-    compiler: Compiler, graph: bytes | Path, target: str, options: BuildOptions
+    compiler: Compiler,
+    graph: bytes | Path | Graph,
+    target: str,
+    options: BuildOptions,
+    *,
+    show: Show | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> bytes:
     """Compile a graph for one compute capability.
 
     Args:
-        graph: ONNX, serialised or as a file; beside the file may lie another with its weights.
+        graph: ONNX, serialised or as a file, or what `read_graph` made of it.
         target: `sm86` and the like; for plain TensorRT this machine's own.
+        show: called about ten times a second with what the builder is at, and the share done.
+        tell: called with a line about what was done otherwise than asked.
 
     Raises:
         BackendError: the compiler refuses the graph or an option; the message names the layer.
+        KeyboardInterrupt: Ctrl-C was pressed; the builder has stopped.
     """
-    trt = compiler.api
-    logger, messages = _logger(trt)
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    parsed = parser.parse_from_file(str(graph)) if isinstance(graph, Path) else parser.parse(graph)
-    if not parsed:
-        raise BackendError(f"{_called(compiler)} cannot read the graph: {_parser_error(parser)}")
-    config = _config(compiler, builder, network, target, options)
-    engine = builder.build_serialized_network(network, config)
-    if engine is None:
-        reason = messages[-1] if messages else "no reason given"
-        raise BackendError(f"{_called(compiler)} cannot compile for {target}: {reason}")
-    return bytes(engine)
+    if asked := options.asked():
+        compiler.check(asked, compute_capability())
+    read = graph if isinstance(graph, Graph) else read_graph(compiler, graph)
+    check_target(read, target)
+    said = listen(compiler.api)
+    config = _config(read, target, options)
+    if options.engine.dla is not None:
+        tell(_use_dla(read, config, options))
+    if options.timings:
+        timing_cache.load(config, options.timings, tell)
+    watch = Watch()
+    config.progress_monitor = watched = monitor(compiler.api, watch)
+
+    def work() -> bytes:
+        built = read.builder.build_serialized_network(read.network, config)
+        if built is None:
+            raise BackendError(with_advice(reason(said.errors)))
+        return bytes(built)
+
+    try:
+        engine = run_watched(work, watch, show)
+    except (BackendError, MemoryError, RuntimeError) as error:
+        why = str(error) if isinstance(error, BackendError) else with_advice(repr(error))
+        raise BackendError(f"{compiler} cannot compile for {target}: {why}") from error
+    del watched  # TensorRT itself keeps no reference to it
+    if options.timings:
+        timing_cache.save(config, options.timings, tell)
+    if options.engine.sparse:
+        tell(_sparsity(compiler, said))
+    return engine
 
 
-def _config(
-    compiler: Compiler, builder: Any, network: Any, target: str, options: BuildOptions
-) -> Any:
-    trt = compiler.api
-    config = builder.create_builder_config()
-    frames = network.get_input(0)
-    fixed, *image = tuple(frames.shape)
-    if fixed != -1 and options.batch != (fixed, fixed, fixed):
+def _sparsity(compiler: Compiler, said: Said) -> str:
+    """What became of 2:4 sparsity: a graph without such weights is compiled as if not asked."""
+    if not said.sparsity:
+        return f"--sparse: {compiler} tells of no layer with 2:4 weights"
+    return f"--sparse: {'; '.join(line.rstrip(': ') for line in said.sparsity)}"
+
+
+def check_target(graph: Graph, target: str) -> None:
+    """Refuse beforehand what fails anyway, after which the next engine would come out larger.
+
+    Raises:
+        BackendError: the compiler has no kernel of this precision for the target.
+    """
+    if not graph.compiler.refuses_fp32_products(target):
+        return
+    refused = [
+        p.layer for p in graph.typed.products if p.fp32_tensors and p.kind == "matrix product"
+    ]
+    if refused:
         raise BackendError(
-            f"the graph has a fixed batch of {fixed}, got {options.batch}; compile it with"
-            f" --batch {fixed}"
+            f"{graph.compiler} has no FP32 matrix product for {target}, and {refused[0]!r} is one;"
+            " FP16 compiles: export with --precision fp16, and compile that alone with"
+            " --precision fp16"
         )
-    profile = builder.create_optimization_profile()
-    profile.set_shape(frames.name, *((batch, *image) for batch in options.batch))
-    config.add_optimization_profile(profile)
-    if options.workspace_mb is not None:
-        size = options.workspace_mb << 20
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size)
-    if options.dla is not None:
-        _use_dla(compiler, config, options.dla)
-    if compiler.targets():
-        config.num_compute_capabilities = 1
-        config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), 0)
+
+
+def _config(graph: Graph, target: str, options: BuildOptions) -> trt.IBuilderConfig:
+    api, compiler, asked = graph.compiler.api, graph.compiler, options.engine
+    config = graph.builder.create_builder_config()
+    _set_batch(graph, config, options.batch)
+    config.builder_optimization_level = asked.level
+    if asked.workspace_mb is not None:
+        config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, asked.workspace_mb << 20)
+    if asked.version_compatible:
+        config.set_flag(api.BuilderFlag.VERSION_COMPATIBLE)
+    if asked.hardware_compatible:
+        config.hardware_compatibility_level = api.HardwareCompatibilityLevel.AMPERE_PLUS
+    if asked.strip:
+        config.set_flag(api.BuilderFlag.STRIP_PLAN)
+    if asked.refittable:
+        config.set_flag(api.BuilderFlag.REFIT)
+    elif asked.strip:  # the same weights come back: more can be stripped, and kernels stay fast
+        config.set_flag(api.BuilderFlag.REFIT_IDENTICAL)
+    if asked.sparse:
+        config.set_flag(api.BuilderFlag.SPARSE_WEIGHTS)
+    compiler.set_target(config, target)
     return config
 
 
-def _use_dla(compiler: Compiler, config: Any, core: int) -> None:
-    trt = compiler.api
-    if compiler.name == "tensorrt-rtx":
-        raise BackendError("TensorRT-RTX has no DLA; compile with JetPack's TensorRT on the Jetson")
-    config.default_device_type = trt.DeviceType.DLA
+def _set_batch(graph: Graph, config: trt.IBuilderConfig, batch: tuple[int, int, int]) -> None:
+    frames = graph.network.get_input(0)
+    fixed, *image = shape_of(frames)
+    if fixed != -1 and batch != (fixed, fixed, fixed):
+        raise BackendError(
+            f"the graph has a fixed batch of {fixed}, got {':'.join(map(str, batch))}; compile it"
+            f" with --batch {fixed}"
+        )
+    profile = graph.builder.create_optimization_profile()
+    shapes: Any = [(size, *image) for size in batch]  # the binding takes any sequence as Dims
+    profile.set_shape(frames.name, *shapes)
+    config.add_optimization_profile(profile)
+
+
+def _use_dla(graph: Graph, config: trt.IBuilderConfig, options: BuildOptions) -> str:
+    """Prefer a DLA for every layer that can run there; say how many can."""
+    api, cores, core = graph.compiler.api, graph.builder.num_DLA_cores, options.engine.dla or 0
+    if core >= cores:
+        have = f"this machine has {cores}" if cores else "it sees none on this machine"
+        raise BackendError(
+            f"--dla {core}: {graph.compiler} numbers DLAs from 0, and {have}; leave the option out"
+            " to compile for the GPU"
+        )
+    if len(set(options.batch)) > 1:
+        raise BackendError(
+            f"a DLA runs one batch size, got {':'.join(map(str, options.batch))}; compile it with"
+            f" --batch {options.batch[1]}"
+        )
+    config.default_device_type = api.DeviceType.DLA
     config.DLA_core = core
-    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    config.set_flag(api.BuilderFlag.GPU_FALLBACK)
+    layers = [graph.network.get_layer(i) for i in range(graph.network.num_layers)]
+    able = sum(bool(config.can_run_on_DLA(layer)) for layer in layers)
+    if not able:
+        raise BackendError(
+            f"no layer of this graph can run on a DLA, which computes in FP16 and INT8; compile an"
+            f" FP16 graph, or leave out --dla {core}"
+        )
+    return f"{able} of {len(layers)} layers can run on DLA {core}, the GPU takes the rest"
 
 
-def _called(compiler: Compiler) -> str:
-    return f"{compiler.name} {compiler.version}"
-
-
-def _parser_error(parser: Any) -> str:
+def _parser_error(parser: trt.OnnxParser) -> str:
     if not parser.num_errors:
         return "no reason given"
     error = parser.get_error(0)
-    return f"{error.node_operator()} {error.node_name()}: {error.desc()}".replace("\n", " ")
-
-
-def _logger(trt: Any) -> tuple[Any, list[str]]:
-    """A logger that keeps errors for our own message and prints nothing."""
-    messages: list[str] = []
-
-    class Collect(trt.ILogger):  # type: ignore[misc]  # its type is known only at run time
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                messages.append(message.strip().replace("\n", " "))
-
-    return Collect(), messages
+    where = " ".join(part for part in (error.node_operator(), error.node_name()) if part)
+    said = error.desc().replace("\n", " ").strip()
+    if not where:
+        return f"{said.rstrip('.')}; the file is no ONNX graph or was cut short, export it again"
+    return f"{where}: {said.rstrip('.')}; it runs on ONNX Runtime as it is"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from edgecnn_runtime import manifest as schema
-from edgecnn_runtime.atomic import atomic_write
+from edgecnn_runtime.atomic import atomic_write, staged_file
 from edgecnn_runtime.bundle.read import Bundle
 from edgecnn_runtime.errors import BundleError
 from edgecnn_runtime.manifest import AnyManifest, Artifact
@@ -63,10 +63,15 @@ def write_manifest(folder: Path, manifest: AnyManifest) -> None:
 def add_artifact(bundle: Bundle, artifact: Artifact, data: bytes) -> Bundle:
     """Put a file into a bundle and list it; a listed artifact of the same name is replaced.
 
-    The file comes first and the manifest after, so that a manifest never lists what is not there.
+    The file comes first and the manifest after, so that a manifest never lists what is not there;
+    one that is replaced is taken off the list before. What another program has added since the
+    bundle was opened stays.
     """
-    atomic_write(bundle.path / artifact.file, data)
-    others = tuple(a for a in bundle.manifest.artifacts if a.file != artifact.file)
-    manifest = msgspec.structs.replace(bundle.manifest, artifacts=(*others, artifact))
+    current = schema.decode((bundle.path / "manifest.json").read_bytes())
+    others = tuple(a for a in current.artifacts if a.file != artifact.file)
+    with staged_file(bundle.path / artifact.file, data):
+        if others and len(others) < len(current.artifacts):
+            write_manifest(bundle.path, msgspec.structs.replace(current, artifacts=others))
+    manifest = msgspec.structs.replace(current, artifacts=(*others, artifact))
     write_manifest(bundle.path, manifest)
     return Bundle(bundle.path, manifest)
