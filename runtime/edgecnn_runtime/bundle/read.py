@@ -8,7 +8,14 @@ from pathlib import Path
 
 from edgecnn_runtime import manifest as schema
 from edgecnn_runtime.errors import BundleError
-from edgecnn_runtime.manifest import AnyManifest, File, ImageManifest, Manifest, OnnxArtifact
+from edgecnn_runtime.manifest import (
+    AnyManifest,
+    EngineArtifact,
+    File,
+    ImageManifest,
+    Manifest,
+    OnnxArtifact,
+)
 
 
 def sha256(path: Path) -> str:
@@ -22,7 +29,11 @@ def sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder and its manifest. Every listed file was there, in its full length, when opened."""
+    """A folder and its manifest.
+
+    Every listed file was there, in its full length, when it was opened; but for engines, without
+    which a bundle runs all the same: they are checked when they are used.
+    """
 
     path: Path
     manifest: AnyManifest
@@ -66,7 +77,7 @@ class Bundle:
         if found != entry.sha256:
             raise BundleError(
                 f"{path} was altered: its sha256 is {found[:12]}…, the manifest says"
-                f" {entry.sha256[:12]}…; export the bundle again"
+                f" {entry.sha256[:12]}…; {_todo(self.path, entry)}"
             )
         return path
 
@@ -103,7 +114,8 @@ class Bundle:
 def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle folder.
 
-    Files are checked for presence and length; their content when they are used (`Bundle.file`).
+    Files are checked for presence and length, but for engines; their content when they are used
+    (`Bundle.file`).
 
     Raises:
         BundleError: not a bundle, an unreadable manifest, a missing or shortened file.
@@ -123,17 +135,25 @@ def open_bundle(path: str | Path) -> Bundle:
     except ValueError as error:
         raise BundleError(f"{path / 'manifest.json'} cannot be read: {error}") from error
     for entry in bundle.entries():
-        _check_present(path, entry)
+        if not isinstance(entry, EngineArtifact):
+            _check_present(path, entry)
     return bundle
 
 
 def _check_present(folder: Path, entry: File) -> None:
     path = folder / entry.file
     if not path.is_file():
-        raise BundleError(f"{path} is missing, though the manifest lists it; export it again")
+        todo = _todo(folder, entry)
+        raise BundleError(f"{path} is missing, though the manifest lists it; {todo}")
     size = path.stat().st_size
     if size != entry.bytes:
         raise BundleError(
             f"{path} was altered: it has {size} bytes, the manifest says {entry.bytes};"
-            " export the bundle again"
+            f" {_todo(folder, entry)}"
         )
+
+
+def _todo(folder: Path, entry: File) -> str:
+    if isinstance(entry, EngineArtifact):
+        return f"compile it again: edgecnn compile {folder} --target {entry.target}"
+    return "export the bundle again"
