@@ -21,13 +21,14 @@ PACKAGES = {"cuda-bindings": "cuda", "pycuda": "pycuda"}
 @pytest.fixture(
     params=[
         "host",
+        "host without graphs",
         pytest.param("cuda-bindings", marks=pytest.mark.gpu),
         pytest.param("pycuda", marks=pytest.mark.gpu),
     ]
 )
 def cuda(request: pytest.FixtureRequest, make_host: Callable[..., Any]) -> Iterator[Cuda]:
-    if request.param == "host":
-        yield make_host()[1]
+    if request.param.startswith("host"):
+        yield make_host(has_graphs=request.param == "host")[1]
         return
     if find_spec(PACKAGES[request.param]) is None:
         pytest.skip(f"{request.param} is not installed")

@@ -125,9 +125,9 @@ def _on_stream(path: Path, options: Any, handle: int) -> tuple[Any, bool]:
         providers = _cuda_provider(**on_stream, enable_cuda_graph="1")
         return _session(path, name, options, providers), True
     except BackendError as error:
-        if _NO_CAPTURE not in str(error):
+        if _NO_CAPTURE not in str(error.__cause__):
             raise
-        log.info("no CUDA graph: %s", error)
+        log.info("no CUDA graph: %s", error.__cause__)
     return _session(path, name, options, _cuda_provider(**on_stream)), False
 
 
@@ -153,7 +153,9 @@ def _open_tensorrt(
         }
     # What TensorRT does not take goes to CUDA, and not to the CPU.
     providers = [(PROVIDERS[name].ep, settings), *_cuda_provider()]
-    return OrtBackend(_session(path, name, options, providers), name)
+    backend = OrtBackend(_session(path, name, options, providers), name)
+    _announce(folder)
+    return backend
 
 
 def _open_plugin(path: Path, options: Any, caches: Caches | None) -> OrtBackend:
@@ -161,11 +163,13 @@ def _open_plugin(path: Path, options: Any, caches: Caches | None) -> OrtBackend:
     folder = _cache(name, caches)
     settings = {"nv_runtime_cache_path": str(folder)} if folder else {}
     options.add_provider_for_devices(plugin_devices(), settings)
-    return OrtBackend(_session(path, name, options, None), name)
+    backend = OrtBackend(_session(path, name, options, None), name)
+    _announce(folder)
+    return backend
 
 
 def _cache(name: str, caches: Caches | None) -> Path | None:
-    """Where a provider keeps its engines; said where it is empty, since filling it takes long."""
+    """Where a provider keeps its engines."""
     if caches is None:
         return None
     try:
@@ -173,9 +177,17 @@ def _cache(name: str, caches: Caches | None) -> Path | None:
     except OSError as error:
         log.warning("engines are compiled anew at every start: %s", error)
         return None
-    if not any(folder.iterdir()):
-        log.warning("the first inference compiles, which may take minutes; kept in %s", folder)
     return folder
+
+
+def _announce(folder: Path | None) -> None:
+    """Say that the first inference takes long, so that it does not look like a crash."""
+    if folder is None:
+        log.warning("the first inference compiles an engine, which may take minutes")
+    elif not any(folder.iterdir()):
+        log.warning(
+            "the first inference compiles an engine, kept in %s: it may take minutes", folder
+        )
 
 
 def _session(path: Path, name: str, options: Any, providers: list[Any] | None) -> Any:

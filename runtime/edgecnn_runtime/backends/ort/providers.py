@@ -142,7 +142,6 @@ def _register_plugin() -> str:
         name = str(plugin.get_ep_name())
         ort.register_execution_provider_library(name, plugin.get_library_path())
     except Exception as error:  # of several kinds, its own and ONNX Runtime's
-        raise BackendError(
-            f"the plug-in {PLUGIN_PACKAGE} does not load: {first_line(error)}"
-        ) from error
+        reason = first_line(error).rsplit("with error: ", maxsplit=1)[-1]
+        raise BackendError(f"the plug-in {PLUGIN_PACKAGE} does not load: {reason}") from error
     return name
