@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,7 +232,7 @@ def outside(what: str, count: int, least: int, most: int) -> BackendError:
 
 def this_machine() -> Here:
     """The GPU and the TensorRT that are here; neither is touched before it is asked for."""
-    return Here(gpu.compute_capability(), trt.version)
+    return Here(gpu.compute_capability(), cache(trt.version))
 
 
 def open_engine(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgecnn_runtime.errors import BackendError
@@ -13,10 +12,23 @@ if TYPE_CHECKING:
     from edgecnn_runtime.bundle import Bundle
     from edgecnn_runtime.manifest import EngineArtifact, OnnxArtifact
 
-COMPILERS = ("tensorrt", "tensorrt-rtx")
 HARDWARE_COMPATIBLE_FROM = 80  # compute capability: TensorRT's "Ampere and later"
 
 Version = Callable[[str], str | None]
+
+
+class NoEngineError(BackendError):
+    """A bundle has no engine for this machine.
+
+    Attributes:
+        reason: what is there and what is here.
+        todo: the command that compiles the right one.
+    """
+
+    def __init__(self, reason: str, todo: str) -> None:
+        super().__init__(f"{reason}; compile one:  {todo}")
+        self.reason = reason
+        self.todo = todo
 
 
 @dataclass(frozen=True)
@@ -25,22 +37,12 @@ class Here:
 
     Attributes:
         gpu: its compute capability, `sm86`; None without one.
-        find_version: the version of a compiler's runtime here, None where it does not load. It is
-            asked for what a bundle has engines of, since the libraries are large.
+        version: the version of a compiler's runtime here, None where it does not load. It is asked
+            only for what a bundle has engines of, since the libraries are large.
     """
 
     gpu: str | None
-    find_version: Version
-
-    @cached_property
-    def _found(self) -> dict[str, str | None]:
-        return {}
-
-    def version(self, compiler: str) -> str | None:
-        """Of a compiler's runtime here."""
-        if compiler not in self._found:
-            self._found[compiler] = self.find_version(compiler)
-        return self._found[compiler]
+    version: Version
 
     def describe(self, compiler: str) -> str:
         """`sm86, tensorrt 10.3.0`, or what is missing."""
@@ -115,7 +117,8 @@ def choose(
         graph: None in a bundle that has none.
 
     Raises:
-        BackendError: there is none; in one line the nearest, what is here and what to do.
+        NoEngineError: there is none; in one line the nearest, what is here and what to do.
+        BackendError: there is no GPU to run one.
     """
     asked = tuple(compilers)
     of_graph = [
@@ -127,9 +130,12 @@ def choose(
         fresh = graph is None or engine.onnx_sha256 == graph.sha256
         if fresh and mismatch(bundle, engine, here, batch) is None:
             return engine
+    if here.gpu is None:
+        names = " and ".join(asked)
+        raise BackendError(f"{names} engines need an NVIDIA GPU and its driver: there is none here")
     compiler = asked[0] if len(asked) == 1 else None
     reason = _nearest(bundle, of_graph, graph, asked, here, batch)
-    raise BackendError(f"{reason}; compile one:  {compile_command(bundle, compiler)}")
+    raise NoEngineError(reason, compile_command(bundle, compiler))
 
 
 def _nearest(
@@ -145,8 +151,6 @@ def _nearest(
         what = " or ".join(asked)
         of = f" of {graph.file}" if graph else ""
         return f"{bundle.path} has no {what} engine{of}"
-    if here.gpu is None:
-        return f"{bundle.path} has engines for {_targets(engines)}, here is no NVIDIA GPU"
     local = [engine for engine in engines if runs_on(engine, here.gpu)]
     if not local:
         return f"{bundle.path} has engines for {_targets(engines)}, this GPU is {here.gpu}"
@@ -178,8 +182,3 @@ def _number(target: str) -> int:
 
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def versions(found: Mapping[str, str | None]) -> Version:
-    """What is known already, as `Here` asks for it."""
-    return found.get

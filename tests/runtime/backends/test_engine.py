@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +21,12 @@ from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.errors import BackendError
 from edgecnn_runtime.preprocess import preprocess
 
-MakeBundle = Callable[..., Path]
 Machine = Any
 
 
 @pytest.fixture
-def copy(make_bundle: MakeBundle, tmp_path: Path) -> Path:
-    return make_bundle(tmp_path / "colour.bundle")
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "colour.bundle"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +21,8 @@ HERE = Here("sm86", {"tensorrt": "10.3.0"}.get)
 
 
 @pytest.fixture
-def copy(make_bundle: Callable[..., Path], tmp_path: Path) -> Path:
-    return make_bundle(tmp_path / "colour.bundle")
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "colour.bundle"))
 
 
 def choose_one(bundle: Bundle, here: Here, *compilers: str, batch: int = 1) -> Any:
@@ -117,7 +118,7 @@ def test_engines_for_other_gpus_are_named_with_the_command_that_helps(
     machine.add(copy, target="sm89")
     machine.add(copy, target="sm86")
     with pytest.raises(BackendError) as caught:
-        choose_one(open_bundle(copy), Here("sm120", HERE.find_version))
+        choose_one(open_bundle(copy), Here("sm120", HERE.version))
     assert str(caught.value) == (
         f"{copy} has engines for sm86 and sm89, this GPU is sm120;"
         f" compile one:  edgecnn compile {copy} --target local"
