@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from edgecnn_runtime.errors import BackendError, InputError, unknown_name
+from edgecnn_runtime.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,8 +153,6 @@ def open_artifact(bundle: Bundle, artifact: Artifact, name: str = "auto") -> Bac
     from edgecnn_runtime.backends.caches import cache_folder
     from edgecnn_runtime.backends.ort import open_ort
 
-    if name in ENGINE_BACKENDS:
-        raise BackendError(f"backend {name!r} runs engines, and {artifact.file} is a graph")
     return open_ort(
         bundle.file(artifact),
         name,

@@ -18,7 +18,7 @@ from edgecnn_runtime.backends import cuda as gpu
 from edgecnn_runtime.backends.ort import open_ort, opening, providers
 from edgecnn_runtime.backends.ort.bound import SIZES, BoundOrtBackend, can_bind
 from edgecnn_runtime.bundle import open_bundle
-from edgecnn_runtime.errors import BackendError, BundleError
+from edgecnn_runtime.errors import BackendError, BundleError, InputError
 from edgecnn_runtime.preprocess import preprocess
 
 GRAPH = "model.fp32.onnx"
@@ -180,6 +180,23 @@ def test_a_network_with_a_node_on_the_cpu_runs_without_a_graph(
     assert not backend.has_graphs
     assert "enable_cuda_graph" not in sessions.asked[-1][0][1]
     backend.close()
+
+
+def test_a_graph_can_be_left_out(bundle: Path, sessions: Sessions) -> None:
+    backend = open_ort(bundle / GRAPH, "onnxruntime-cuda", graphs=False)
+    assert isinstance(backend, BoundOrtBackend)
+    assert not backend.has_graphs
+    assert len(sessions.asked) == 1
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("tensorrt", "'tensorrt' runs engines, and model"), ("onnxruntime-cud", "did you mean")],
+)
+def test_a_name_that_runs_no_graph_is_refused(bundle: Path, name: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        open_ort(bundle / GRAPH, name)
 
 
 def test_without_a_cuda_binding_onnx_runtime_copies_itself(

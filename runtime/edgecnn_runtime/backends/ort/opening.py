@@ -9,6 +9,7 @@ from typing import Any
 
 import onnxruntime as ort
 
+from edgecnn_runtime.backends import ENGINE_BACKENDS
 from edgecnn_runtime.backends import cuda as gpu
 from edgecnn_runtime.backends.ort.bound import BoundOrtBackend, can_bind
 from edgecnn_runtime.backends.ort.providers import (
@@ -19,7 +20,7 @@ from edgecnn_runtime.backends.ort.providers import (
     require,
 )
 from edgecnn_runtime.backends.ort.session import OrtBackend, first_line, settings_for
-from edgecnn_runtime.errors import BackendError, BundleError, NoKernelError
+from edgecnn_runtime.errors import BackendError, BundleError, NoKernelError, unknown_name
 from edgecnn_runtime.installed import conflicts
 from edgecnn_runtime.latency.device import cores
 
@@ -41,6 +42,7 @@ def open_ort(
     threads: int | None = None,
     spin: bool = False,
     cuda: str = "auto",
+    graphs: bool = True,
     caches: Caches | None = None,
 ) -> OrtBackend:
     """Open an ONNX file.
@@ -55,13 +57,20 @@ def open_ort(
         spin: let the CPU's threads wait awake between frames: 5% faster where one frame follows the
             other, as in a file, and mere heat at a camera's rate.
         cuda: the binding that moves frames to the GPU; see `open_cuda`.
+        graphs: let the CUDA provider capture the network where all of it is on the GPU.
         caches: gives a folder, by a name, for the engines that TensorRT's providers compile.
 
     Raises:
-        BackendError: the provider is not in this build, or does not start on this machine.
+        BackendError: the provider is not in this build, or does not start on this machine; or it is
+            a backend that runs engines.
+        InputError: no such backend.
         NoKernelError: it has no kernel for a node of the graph, as the CPU for BF16.
         BundleError: the file is not a graph that ONNX Runtime can load.
     """
+    if name in ENGINE_BACKENDS:
+        raise BackendError(f"backend {name!r} runs engines, and {path.name} is a graph")
+    if name != "auto" and name not in PROVIDERS:
+        raise unknown_name("backend", name, ("auto", *PROVIDERS))
     conflict = conflicts().get("onnxruntime")
     if conflict:
         log.warning("%s; keep one: %s", *conflict)
@@ -70,7 +79,7 @@ def open_ort(
         has_cuda = PROVIDERS["onnxruntime-cuda"].ep in ort.get_available_providers()
         if has_cuda and gpu.compute_capability() is not None:
             try:
-                return _open_cuda(path, _options(precision, threads, spin), cuda)
+                return _open_cuda(path, _options(precision, threads, spin), cuda, graphs)
             except BackendError as error:
                 log.warning("%s; running on the CPU", error)
     require(name)
@@ -78,7 +87,7 @@ def open_ort(
     if name == "onnxruntime":
         return OrtBackend(_session(path, name, options, [PROVIDERS[name].ep]), name)
     if name == "onnxruntime-cuda":
-        return _open_cuda(path, options, cuda)
+        return _open_cuda(path, options, cuda, graphs)
     if name == "onnxruntime-tensorrt":
         return _open_tensorrt(path, options, precision, caches)
     return _open_plugin(path, options, caches)
@@ -95,7 +104,7 @@ def _options(precision: str | None, threads: int | None, spin: bool) -> Any:
     return options
 
 
-def _open_cuda(path: Path, options: Any, binding: str) -> OrtBackend:
+def _open_cuda(path: Path, options: Any, binding: str, graphs: bool) -> OrtBackend:
     """With memory and a stream of ours, and a CUDA graph where the whole network is on the GPU."""
     name = "onnxruntime-cuda"
     load_libraries(name)
@@ -107,27 +116,28 @@ def _open_cuda(path: Path, options: Any, binding: str) -> OrtBackend:
     with device:
         stream = device.stream()
         try:
-            session, graphs = _on_stream(path, options, stream.handle)
+            session, captures = _on_stream(path, options, stream.handle, graphs)
         except BaseException:
             stream.close()
             raise
     if not can_bind(session):  # a filter's frames are of any size
         stream.close()
         return OrtBackend(_session(path, name, options, _cuda_provider()), name)
-    return BoundOrtBackend(session, name, device, stream, ort.RunOptions, graphs=graphs)
+    return BoundOrtBackend(session, name, device, stream, ort.RunOptions, graphs=captures)
 
 
-def _on_stream(path: Path, options: Any, handle: int) -> tuple[Any, bool]:
+def _on_stream(path: Path, options: Any, handle: int, graphs: bool) -> tuple[Any, bool]:
     """A session on a stream, and whether it captures a CUDA graph."""
     on_stream = {"user_compute_stream": str(handle)}
     name = "onnxruntime-cuda"
-    try:
-        providers = _cuda_provider(**on_stream, enable_cuda_graph="1")
-        return _session(path, name, options, providers), True
-    except BackendError as error:
-        if _NO_CAPTURE not in str(error.__cause__):
-            raise
-        log.info("no CUDA graph: %s", error.__cause__)
+    if graphs:
+        try:
+            providers = _cuda_provider(**on_stream, enable_cuda_graph="1")
+            return _session(path, name, options, providers), True
+        except BackendError as error:
+            if _NO_CAPTURE not in str(error.__cause__):
+                raise
+            log.info("no CUDA graph: %s", error.__cause__)
     return _session(path, name, options, _cuda_provider(**on_stream)), False
 
 
