@@ -57,16 +57,23 @@ class Classifier:
         precision: str | None = None,
         threads: int | None = None,
         spin: bool = False,
+        cuda: str = "auto",
+        compile: str = "never",
         top_k: int = 5,
     ) -> Classifier:
         """Open a bundle on the best engine that this machine has.
 
         Args:
             bundle: a folder written by `edgecnn export`.
-            backend: `auto`, `onnxruntime`, `onnxruntime-cuda`.
-            precision: of the ONNX graph; the bundle's first by default.
+            backend: one of `backends.BACKENDS`. `auto` is the bundle's engine for this GPU, else
+                ONNX Runtime with CUDA, else on the CPU, and says what it falls back from.
+            precision: of the graph, or of the engine made from it; the bundle's first by default.
             threads: CPU threads; all cores by default.
             spin: let them wait awake between frames: for files, not for cameras.
+            cuda: the binding that reaches the GPU: `auto`, `cuda-bindings` or `pycuda`.
+            compile: what to do where there is no engine for this GPU: `never` compile one, serve on
+                the fallback while one is compiled in the `background` and switch to it between two
+                frames, or `wait` for it. `backend.name` tells what answers.
             top_k: how many predictions an answer holds.
 
         Raises:
@@ -75,8 +82,20 @@ class Classifier:
         """
         opened = open_bundle(bundle)
         manifest = opened.classifier()
-        engine = open_backend(opened, backend, precision=precision, threads=threads, spin=spin)
-        return cls(manifest, engine, top_k=top_k)
+        engine = open_backend(
+            opened,
+            backend,
+            precision=precision,
+            threads=threads,
+            spin=spin,
+            cuda=cuda,
+            compile=compile,
+        )
+        try:
+            return cls(manifest, engine, top_k=top_k)
+        except BaseException:
+            engine.close()
+            raise
 
     def __call__(self, frame: NDArray[np.uint8]) -> list[Prediction]:
         """Classify one frame, uint8 (H, W, 3) BGR: predictions, the most probable first."""

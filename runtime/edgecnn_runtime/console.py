@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from edgecnn_runtime.atomic import atomic_write
+from edgecnn_runtime.backends import BACKENDS, COMPILE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
 JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE", help="Write the result as JSON; - is standard output."),
+]
+
+_NAMES = list(BACKENDS)
+BackendOption = Annotated[
+    str, typer.Option(metavar="NAME", help=f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}.")
+]
+BackendOrAllOption = Annotated[
+    str, typer.Option(metavar="NAME", help=f"{', '.join(_NAMES)} or all.")
+]
+CompileOption = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(COMPILE),
+        help="Where there is no engine for this GPU: compile one in the background and switch to"
+        " it between two frames, or wait for it.",
+    ),
 ]
 
 

@@ -44,8 +44,12 @@ class ImageFilter:
         precision: str | None = None,
         threads: int | None = None,
         spin: bool = False,
+        cuda: str = "auto",
+        compile: str = "never",
     ) -> ImageFilter:
         """Open a bundle on the best engine that this machine has; arguments as `Classifier.open`.
+
+        Filters take frames of any size, and engines are compiled for one: it is ONNX Runtime.
 
         Raises:
             BundleError: the bundle is missing, incomplete or altered, or answers with labels.
@@ -53,7 +57,15 @@ class ImageFilter:
         """
         opened = open_bundle(bundle)
         manifest = opened.image_filter()
-        engine = open_backend(opened, backend, precision=precision, threads=threads, spin=spin)
+        engine = open_backend(
+            opened,
+            backend,
+            precision=precision,
+            threads=threads,
+            spin=spin,
+            cuda=cuda,
+            compile=compile,
+        )
         return cls(manifest, engine)
 
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

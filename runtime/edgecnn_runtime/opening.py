@@ -17,6 +17,8 @@ def open_model(
     precision: str | None = None,
     threads: int | None = None,
     spin: bool = False,
+    cuda: str = "auto",
+    compile: str = "never",
     top_k: int = 5,
 ) -> Classifier | ImageFilter:
     """Open a bundle as a `Classifier`, or as an `ImageFilter` where its task is `image`.
@@ -25,8 +27,21 @@ def open_model(
     """
     if isinstance(open_bundle(bundle).manifest, ImageManifest):
         return ImageFilter.open(
-            bundle, backend=backend, precision=precision, threads=threads, spin=spin
+            bundle,
+            backend=backend,
+            precision=precision,
+            threads=threads,
+            spin=spin,
+            cuda=cuda,
+            compile=compile,
         )
     return Classifier.open(
-        bundle, backend=backend, precision=precision, threads=threads, spin=spin, top_k=top_k
+        bundle,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        spin=spin,
+        cuda=cuda,
+        compile=compile,
+        top_k=top_k,
     )

@@ -23,7 +23,7 @@ from edgecnn.data import colour_crops
 from edgecnn_export.agreement import compare
 from edgecnn_export.tables import verdict_table
 from edgecnn_export.verify import open_artifact, verify
-from edgecnn_runtime.backends import Backend, cuda
+from edgecnn_runtime.backends import Backend, cuda, trt
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.bundle import Bundle, add_artifact, open_bundle, read_golden, write_manifest
 from edgecnn_runtime.cli import run
@@ -200,7 +200,7 @@ def test_an_engine_that_fails_differs_and_says_how(with_engine: Bundle) -> None:
     ("gpu", "here"),
     [
         (None, "no NVIDIA GPU"),
-        ("sm90", "sm90, where this version runs no engines yet"),
+        ("sm90", "sm90, tensorrt-rtx 1.7.0"),
     ],
 )
 def test_what_cannot_run_here_is_listed_with_what_it_needs(
@@ -211,6 +211,7 @@ def test_what_cannot_run_here_is_listed_with_what_it_needs(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cuda, "compute_capability", lambda: gpu)
+    monkeypatch.setattr(trt, "version", lambda compiler: "1.7.0")
     assert run(["verify", str(with_engine.path)]) == 0
     said = f"{ENGINE}\n  not run: needs sm86, tensorrt-rtx 1.7.1.116 (here: {here})\n"
     assert said in capfd.readouterr().out

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgecnn_runtime.errors import BackendError, unknown_name
+from edgecnn_runtime.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgecnn_runtime.bundle import Bundle
     from edgecnn_runtime.manifest import Artifact
 
-BACKENDS = ("auto", "onnxruntime", "onnxruntime-cuda")
+# name -> what it runs and needs
+GRAPH_BACKENDS = {
+    "onnxruntime": "the graph on the CPU",
+    "onnxruntime-cuda": "the graph on an NVIDIA GPU; pip install 'edgecnn[gpu]'",
+    "onnxruntime-tensorrt": "the graph through TensorRT, which compiles at the first inference;"
+    " pip install 'edgecnn[gpu,tensorrt]'",
+    "onnxruntime-tensorrt-rtx": "the graph through TensorRT-RTX, which compiles at the first"
+    " inference; pip install onnxruntime-ep-nv-tensorrt-rtx-cu13",
+}
+ENGINE_BACKENDS = {
+    "tensorrt": "the bundle's engine for this GPU, with TensorRT and a CUDA binding",
+    "tensorrt-rtx": "the bundle's engine for this GPU, with TensorRT-RTX and a CUDA binding",
+}
+BACKENDS = {
+    "auto": "the bundle's engine for this GPU, else ONNX Runtime with CUDA, else on the CPU",
+    **GRAPH_BACKENDS,
+    **ENGINE_BACKENDS,
+}
+COMPILE = ("never", "background", "wait")
 
 
 class Backend(Protocol):
@@ -43,9 +61,33 @@ class GraphBackend(Backend, Protocol):
     def infer_all(self, frames: NDArray[np.uint8]) -> dict[str, NDArray[Any]]: ...
 
 
+class Pending(Protocol):
+    """An answer that is on its way."""
+
+    def result(self) -> NDArray[Any]: ...  # waits for it: (N, K)
+
+
+class PipelinedBackend(Backend, Protocol):
+    """A backend that takes the next frames before it has answered to the last, for throughput."""
+
+    @property
+    def in_flight(self) -> int: ...  # how many may be on their way
+
+    def submit(self, frames: NDArray[np.uint8]) -> Pending: ...
+
+
 def shares_cores(backend: Backend) -> bool:
     """Whether it infers on the cores that also decode and preprocess."""
     return backend.name == "onnxruntime"
+
+
+def in_flight(backend: Backend) -> int:
+    """How many batches a backend takes before it must have answered to the first.
+
+    More than 1 only of a `PipelinedBackend`.
+    """
+    count: int = getattr(backend, "in_flight", 1)  # asked for every frame: not by isinstance
+    return count
 
 
 def open_backend(
@@ -55,50 +97,65 @@ def open_backend(
     precision: str | None = None,
     threads: int | None = None,
     spin: bool = False,
+    cuda: str = "auto",
+    compile: str = "never",
 ) -> Backend:
     """Open the engine that runs a bundle.
 
     Args:
-        name: one of `BACKENDS`. `auto` is ONNX Runtime with CUDA where it has CUDA and a GPU, and
-            otherwise ONNX Runtime on the CPU.
-        precision: of the ONNX graph; the bundle's first by default.
+        name: one of `BACKENDS`. `auto` falls back from one to the next, and says why; with any
+            other it is an error where that cannot run.
+        precision: of the graph, or of the engine made from it; the bundle's first by default.
         threads: for the CPU; all cores by default.
         spin: let them wait awake between frames: for files, not for cameras.
+        cuda: the binding that reaches the GPU; see `open_cuda`.
+        compile: what to do where there is no engine for this GPU: `never` compile one, compile it
+            in the `background` and switch to it between two frames, or `wait` for it.
 
     Raises:
         BackendError: the engine asked for cannot run here.
         BundleError: the graph is missing or altered.
-        InputError: no such backend.
+        InputError: no such backend, or a backend that runs no engines and is told to compile one.
     """
     if name not in BACKENDS:
         raise unknown_name("backend", name, BACKENDS)
-    from edgecnn_runtime.backends.ort import open_ort
+    if compile not in COMPILE:
+        raise unknown_name("way to compile", compile, COMPILE)
+    if compile != "never" and name in GRAPH_BACKENDS:
+        raise InputError(
+            f"backend {name!r} runs no engines, and {compile!r} would compile one; leave one of"
+            " them out"
+        )
+    from edgecnn_runtime.backends.opening import Opener
 
-    graph = bundle.onnx(precision)
-    path = bundle.file(graph)
-    return open_ort(path, name, precision=graph.precision, threads=threads, spin=spin)
+    opener = Opener(bundle, precision, threads=threads, spin=spin, cuda=cuda)
+    if name in GRAPH_BACKENDS:
+        return opener.graph(name)
+    return opener.engine_or_graph(name, compile)
 
 
 def open_artifact(bundle: Bundle, artifact: Artifact, name: str = "auto") -> Backend:
     """Open one artifact of a bundle, whatever it is.
 
     Args:
-        name: what is to run an ONNX graph, one of `BACKENDS`.
+        name: what is to run an ONNX graph: `auto` or one of `GRAPH_BACKENDS`.
 
     Raises:
         BackendError: it cannot run here; the message tells what it needs and what is here.
         BundleError: the file is missing or altered, or takes other frames than the manifest says.
     """
-    from edgecnn_runtime.backends.cuda import compute_capability
     from edgecnn_runtime.manifest import EngineArtifact
 
-    path = bundle.file(artifact)
     if isinstance(artifact, EngineArtifact):
-        gpu = compute_capability()
-        here = f"{gpu}, where this version runs no engines yet" if gpu else "no NVIDIA GPU"
-        raise BackendError(
-            f"needs {artifact.target}, {artifact.compiler} {artifact.version} (here: {here})"
-        )
+        from edgecnn_runtime.backends.engine import open_engine
+
+        return open_engine(bundle, artifact)
+    from edgecnn_runtime.backends.caches import cache_folder
     from edgecnn_runtime.backends.ort import open_ort
 
-    return open_ort(path, name, precision=artifact.precision)
+    return open_ort(
+        bundle.file(artifact),
+        name,
+        precision=artifact.precision,
+        caches=lambda folder: cache_folder(bundle, folder),
+    )

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecnn_runtime.console import JsonOption, console, write_result
+from edgecnn_runtime.console import (
+    BackendOrAllOption,
+    CompileOption,
+    JsonOption,
+    console,
+    write_result,
+)
 from edgecnn_runtime.errors import BackendError, InputError
 
 if TYPE_CHECKING:
@@ -27,9 +33,8 @@ def command(
     ] = "max",
     idle: Annotated[float, typer.Option(min=0, help="Seconds to pause before each frame.")] = 0.0,
     frames: Annotated[int, typer.Option(min=1, help="Frames to measure after warm-up.")] = 300,
-    backend: Annotated[
-        str, typer.Option(help="auto, onnxruntime, onnxruntime-cuda or all.")
-    ] = "auto",
+    backend: BackendOrAllOption = "auto",
+    compile: CompileOption = "never",
     precision: Annotated[str | None, typer.Option(help="Of the ONNX graph, as fp32.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     frame_size: Annotated[
@@ -41,22 +46,23 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Latency of each stage in percentiles, on the bundle's own frames."""
-    from edgecnn_runtime.backends import BACKENDS
+    from edgecnn_runtime.backends import BACKENDS, ENGINE_BACKENDS
 
     fps, size = _rate(rate), _size(frame_size) if frame_size else None
     if fps and idle:
         raise InputError("--rate FPS and --idle S are two ways to pace the loop; give one of them")
     out = console(json)
     if backend != "all":
-        result = _profile(bundle, backend, precision, threads, size, frames, fps, idle)
+        result = _profile(bundle, backend, precision, threads, size, frames, fps, idle, compile)
         _print(result, out)
         write_result(result, json)
         return
     results: list[Profile] = []
     skipped: list[dict[str, str]] = []
-    for name in BACKENDS[1:]:
+    for name in list(BACKENDS)[1:]:
+        way = compile if name in ENGINE_BACKENDS else "never"
         try:
-            results.append(_profile(bundle, name, precision, threads, size, frames, fps, idle))
+            results.append(_profile(bundle, name, precision, threads, size, frames, fps, idle, way))
         except BackendError as error:
             skipped.append({"backend": name, "why": str(error)})
             out.print(f"{name} skipped: {error}", markup=False)
@@ -94,6 +100,7 @@ def _profile(
     count: int,
     rate: float | None,
     idle_s: float,
+    compile: str = "never",
 ) -> Profile:
     from edgecnn_runtime.latency.device import device_of
     from edgecnn_runtime.latency.profile import profile
@@ -102,7 +109,9 @@ def _profile(
 
     began = perf_counter()
     with ExitStack() as stack:
-        classify = open_model(bundle, backend=backend, precision=precision, threads=threads)
+        classify = open_model(
+            bundle, backend=backend, precision=precision, threads=threads, compile=compile
+        )
         stack.callback(classify.close)
         load_ms = (perf_counter() - began) * 1e3
         tick = stack.enter_context(progress(classify.backend.name, count))
@@ -134,7 +143,7 @@ def _print(result: Profile, out: Console) -> None:
 
     pace = f"paced at {result.rate:g} fps" if result.rate else "as fast as possible"
     idle = f", {result.idle_s:g} s idle before each" if result.idle_s else ""
-    out.print(f"{result.backend} on {result.device}", markup=False)
+    out.print(f"{', then '.join(result.backends)} on {result.device}", markup=False)
     out.print(
         f"{result.frames} frames {pace}{idle}; load {result.load_ms:.0f} ms, first inference"
         f" {result.first_ms:.1f} ms, {result.warmup_frames} frames of warm-up"

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecnn_runtime.console import JsonOption, console, write_result
+from edgecnn_runtime.console import (
+    BackendOption,
+    CompileOption,
+    JsonOption,
+    console,
+    write_result,
+)
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +43,8 @@ def command(
         ),
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime or onnxruntime-cuda.")] = "auto",
+    backend: BackendOption = "auto",
+    compile: CompileOption = "never",
     precision: Annotated[str | None, typer.Option(help="Of the ONNX graph, as fp32.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
@@ -64,6 +71,7 @@ def command(
         precision=precision,
         threads=threads,
         spin=not is_live(uri),
+        compile=compile,
         top_k=top_k,
     )
     with opened as classify, Stream(classify, uri, name=name, frames=frames) as stream:
@@ -118,7 +126,8 @@ def _print(report: StreamReport, out: Console) -> None:
     faults = f", {one.errors} unreadable" if one.errors else ""
     faults += f", {one.reconnects} reconnects" if one.reconnects else ""
     out.print(
-        f"{report.model} on {report.backend}: {report.frames} frames of {one.name}"
+        f"{report.model} on {', then '.join(report.backends) or report.backend}:"
+        f" {report.frames} frames of {one.name}"
         f" at {report.fps:.1f} fps{lost}{faults}",
         markup=False,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -28,6 +29,8 @@ class Profile:
     """Latency of one classifier on one machine.
 
     Attributes:
+        backend: what answered the last frame.
+        backends: how many frames each answered, in the order in which they took over.
         frames: measured ones, without the warm-up.
         throughput_fps: frames a second while measuring; at a rate, at most the rate.
         first_ms: the first inference of the session, which allocates.
@@ -54,6 +57,7 @@ class Profile:
     stages: Stages
     end_to_end: Percentiles
     samples_ms: list[float]
+    backends: dict[str, int]
 
 
 class Clock(Protocol):
@@ -104,6 +108,7 @@ def profile(
     warmup = _warm_up(classifier, endless, clock)
 
     times, samples, late = StageTimes(), [], 0
+    backends: Counter[str] = Counter()
     begin = due = clock.now_ns()
     for number in range(count):
         if idle_s:
@@ -114,6 +119,7 @@ def profile(
         else:
             due = clock.now_ns()
         samples.append(_measure(classifier, next(endless), due, times, clock))
+        backends[classifier.backend.name] += 1
         on_frame()
     seconds = (clock.now_ns() - begin) / 1e9 - idle_s * count
     return Profile(
@@ -130,6 +136,7 @@ def profile(
         stages=times.stages(),
         end_to_end=Percentiles.of(times.end_to_end),
         samples_ms=[round(sample / 1e6, 4) for sample in samples],
+        backends=dict(backends),
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn_runtime.backends import shares_cores
+from edgecnn_runtime.backends import Pending, PipelinedBackend, in_flight, shares_cores
+from edgecnn_runtime.backends.switching import Done
 from edgecnn_runtime.camera.newest import Handoff, every_frame, newest_frame
 from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.camera.sources import open_source
@@ -39,12 +41,22 @@ class _Ready(NamedTuple):
     preprocess_ns: int
 
 
+class _Started(NamedTuple):
+    """A frame that the network works on, and what it cost so far."""
+
+    ready: _Ready
+    pending: Pending
+    backend: str
+    spent_ns: int
+
+
 class Stream:
     """Classify or filter what a source gives, one `Result` after another.
 
     Of a live source the newest frame is taken and older ones are dropped, so that a slow consumer
     is never behind; of a file every frame is taken, and where it pays, decoded and preprocessed
-    ahead while the network runs. Ends with the source, with `close`, or when the loop over it is
+    ahead while the network runs; a GPU then gets the next frame before it has answered to the last.
+    Ends with the source, with `close`, or when the loop over it is
     left.
 
     >>> for result in Stream(classify, source=0):
@@ -91,19 +103,41 @@ class Stream:
         in_turn = not self.source.is_live and shares_cores(self.classifier.backend)
         if not in_turn:
             self._start_capture()
+        started: deque[_Started] = deque()
+        failed: Exception | None = None
         try:
             left = self._limit
             while left != 0:
-                ready = self._read_in_turn() if in_turn else self._handoff.get()
+                try:
+                    ready = self._read_in_turn() if in_turn else self._handoff.get()
+                except Exception as error:  # told after the answers that are still on their way
+                    failed = error
+                    break
                 if ready is None:
-                    return
-                yield self._classify(ready)
+                    break
+                started.append(self._start(ready))
                 left = left - 1 if left is not None else None
-                if in_turn and len(self._reading_ns) == PROBE and self._is_reading_dear():
+                while len(started) >= self._most_in_flight():
+                    yield self._finish(started.popleft())
+                if in_turn and self._ends_in_turn():
                     in_turn = False
                     self._start_capture()
+            while started:
+                yield self._finish(started.popleft())
+            if failed is not None:
+                raise failed
         finally:
             self.close()
+
+    def _most_in_flight(self) -> int:
+        """Of a camera one frame: the next one would only wait in line and grow old."""
+        return 1 if self.source.is_live else in_flight(self.classifier.backend)
+
+    def _ends_in_turn(self) -> bool:
+        """Whether reading is worth a thread, or has nobody to share the cores with any more."""
+        if not shares_cores(self.classifier.backend):
+            return True
+        return len(self._reading_ns) == PROBE and self._is_reading_dear()
 
     def _read_in_turn(self) -> _Ready | None:
         """The next frame of a file, without a thread.
@@ -144,18 +178,29 @@ class Stream:
         inputs = self.classifier.preprocess(captured.frame)[None]
         return _Ready(captured, inputs, perf_counter_ns() - began)
 
-    def _classify(self, ready: _Ready) -> Result:
+    def _start(self, ready: _Ready) -> _Started:
         if ready.inputs is None:
             ready = self._prepare(ready.captured)
-        captured, inputs, preprocess_ns = ready
-        assert inputs is not None
+        assert ready.inputs is not None
+        classifier = self.classifier
         began = perf_counter_ns()
-        answers = self.classifier.infer(inputs)
+        pending: Pending
+        if self._most_in_flight() > 1:
+            pending = cast(PipelinedBackend, classifier.backend).submit(ready.inputs)
+        else:
+            pending = Done(classifier.infer(ready.inputs))
+        spent_ns = perf_counter_ns() - began
+        return _Started(ready, pending, classifier.backend.name, spent_ns)
+
+    def _finish(self, started: _Started) -> Result:
+        captured, _, preprocess_ns = started.ready
+        began = perf_counter_ns()
+        answers = started.pending.result()
         inferred = perf_counter_ns()
         answer = self.classifier.decide(answers[0])
         done = self._last_ns = perf_counter_ns()
         infer_ns, postprocess_ns, age_ns = (
-            inferred - began,
+            started.spent_ns + inferred - began,
             done - inferred,
             done - captured.stamp_ns,
         )
@@ -177,6 +222,7 @@ class Stream:
             infer_ns / 1e6,
             postprocess_ns / 1e6,
             picture,
+            started.backend,
         )
 
     def stop(self) -> None:

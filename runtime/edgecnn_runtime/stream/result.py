@@ -24,7 +24,10 @@ class Result:
         captured_at: UTC.
         frame_age_ms: from the capture stamp until this answer existed, waiting included.
         end_to_end_ms: the work on this frame: its three stages, without waiting.
+        infer_ms: what the loop spent on inference; with two frames of a file on the GPU at once,
+            what it spent on handing this one over and on waiting for its answer.
         picture: uint8 (H', W', 3) BGR, a filter's response to the frame; None of a classifier.
+        backend: what answered; it changes where an engine takes over, or a GPU fails.
     """
 
     source: str
@@ -37,6 +40,7 @@ class Result:
     infer_ms: float
     postprocess_ms: float
     picture: NDArray[np.uint8] | None = None
+    backend: str = ""
 
     @property
     def shown(self) -> NDArray[np.uint8]:
@@ -64,6 +68,7 @@ def record_of(result: Result) -> dict[str, Any]:
         "source": result.source,
         "index": result.index,
         "utc": result.captured_at,
+        "backend": result.backend,
         **answer,
         "frame_age_ms": result.frame_age_ms,
         "preprocess_ms": result.preprocess_ms,

@@ -26,10 +26,12 @@ class StreamReport(StreamSummary):
 
     Attributes:
         labels: how often each label was the best answer, the most frequent first; none of a filter.
+        backends: how many frames each backend answered, in the order in which they took over.
         sink_errors: how many sinks failed before the end.
     """
 
     labels: dict[str, int]
+    backends: dict[str, int]
     sinks: list[SinkSummary]
     sink_errors: int
 
@@ -48,11 +50,13 @@ def run_stream(
         on_status: called a few times a second with the latest result and the frames a second.
     """
     labels: Counter[str] = Counter()
+    backends: Counter[str] = Counter()
     written: list[SinkSummary] = []
     next_status = 0.0
     try:
         with stream:
             for result in stream:
+                backends[result.backend] += 1
                 if result.predictions:
                     labels[result.best.label] += 1
                 for sink in sinks:
@@ -70,6 +74,7 @@ def run_stream(
     return StreamReport(
         **{field.name: getattr(summary, field.name) for field in fields(summary)},
         labels=dict(labels.most_common()),
+        backends=dict(backends),
         sinks=written,
         sink_errors=sum(sink.error is not None for sink in written),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn_runtime.backends import BACKENDS
 from edgecnn_runtime.cli import run
 
 
@@ -44,8 +45,9 @@ def test_all_backends_are_profiled_and_absent_ones_named(
     assert run(["profile", str(bundle), *arguments]) == 0
     written = json.loads(result.read_text())
     names = {p["backend"] for p in written["profiles"]} | {s["backend"] for s in written["skipped"]}
-    assert names == {"onnxruntime", "onnxruntime-cuda"}
+    assert names == set(BACKENDS) - {"auto"}
     assert written["profiles"][0]["backend"] == "onnxruntime"
+    assert written["profiles"][0]["backends"] == {"onnxruntime": 5}
 
 
 @pytest.mark.parametrize(

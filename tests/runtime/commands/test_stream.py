@@ -44,6 +44,7 @@ def test_a_stream_prints_a_summary_and_writes_the_fields_of_the_interface(
     assert source_figures["name"] == "front"
     assert source_figures["age_from"] == "capture"
     assert sum(written["labels"].values()) == 40
+    assert written["backends"] == {"onnxruntime": 40}
     assert written["weights"] == "trained"
 
 
