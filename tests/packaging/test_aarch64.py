@@ -26,6 +26,7 @@ CACHE = ROOT / ".cache"
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 INSTALL = "apt-get install qemu-user-static mmdebstrap debian-archive-keyring"
 LIBRARIES = "/usr/lib/aarch64-linux-gnu"
+PYTHON = ("python3", "python3-pip", "libstdc++6")
 # What update-alternatives would have linked, had the packages been configured.
 ALTERNATIVES = f"{LIBRARIES}/blas:{LIBRARIES}/lapack"
 
@@ -83,7 +84,7 @@ def make_arm(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeArm:
     def make(name: str, extra: str, *packages: str) -> Arm:
         root = CACHE / name
         unpacked = subprocess.run(
-            [ROOT / "tests/packaging/arm64.sh", root, "python3", "python3-pip", *packages],
+            [ROOT / "tests/packaging/arm64.sh", root, *PYTHON, *packages],
             capture_output=True,
             text=True,
             check=False,
