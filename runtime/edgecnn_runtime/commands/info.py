@@ -37,16 +37,23 @@ def show(found: Contents, out: Console) -> None:
         table.add_row(Text(name, style="bold"), Text(value))
     out.print(table, soft_wrap=False)
     files = Table(box=None, pad_edge=False)
-    for column in ("file", "precision", "made for", "batch", "from"):
-        files.add_column(column, no_wrap=column == "file", overflow="fold")
+    for column in ("file", "made for", "batch", "from"):
+        files.add_column(column, no_wrap=True, overflow="fold")
     files.add_column("MB", justify="right")
     files.add_column("graph MB", justify="right")
-    files.add_column("")
     for entry in found.entries:
         files.add_row(*(Text(cell) for cell in _cells(entry)))
     out.print(files, soft_wrap=False)
     if any(entry.graph for entry in found.entries):
         out.print("graph MB is nearly all weights; what an engine has more is kernels")
+    for entry in found.entries:
+        if entry.state == "altered":
+            out.print(f"ALTERED: {entry.artifact.file}; export or compile it again", markup=False)
+        elif entry.is_stale:
+            out.print(
+                f"STALE: {entry.artifact.file}; its graph was exported anew, compile it again",
+                markup=False,
+            )
 
 
 def _rows(found: Contents) -> dict[str, str]:
@@ -72,15 +79,13 @@ def _cells(entry: Entry) -> list[str]:
     from edgecnn_runtime.manifest import EngineArtifact
 
     artifact = entry.artifact
-    cells = [artifact.file, artifact.precision]
+    cells = [artifact.file, "ONNX Runtime", "any", "-"]
     if isinstance(artifact, EngineArtifact):
-        cells.append(f"{artifact.target}, {artifact.compiler} {artifact.version}")
-        cells.append(":".join(str(size) for size in artifact.batch))
-        cells.append(entry.graph or "-")
-    else:
-        cells += ["ONNX Runtime", "any", "-"]
+        cells[1:] = [
+            f"{artifact.target}, {artifact.compiler} {artifact.version}",
+            ":".join(str(size) for size in artifact.batch),
+            entry.graph or "-",
+        ]
     cells.append(f"{artifact.bytes / 1e6:.2f}")
     cells.append("-" if entry.graph_bytes is None else f"{entry.graph_bytes / 1e6:.2f}")
-    stale = "STALE: its graph was exported anew; edgecnn compile" if entry.is_stale else ""
-    cells.append("ALTERED" if entry.state == "altered" else stale)
     return cells
