@@ -49,6 +49,7 @@ VERBS = {
     "stream": Verb(
         "edgecnn_runtime.commands.stream", "cpu", "Classify or filter a camera or video."
     ),
+    "info": Verb("edgecnn_runtime.commands.info", "cpu", "What a bundle holds, file by file."),
     "doctor": Verb(
         "edgecnn_runtime.commands.doctor", "cpu", "What this machine can do, what to install."
     ),

@@ -4,44 +4,64 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
+from edgecnn_runtime import installed
 from edgecnn_runtime.errors import MissingPackageError
-from edgecnn_runtime.installed import conflicts, version
-from edgecnn_runtime.latency.device import cores, cpu_name, gpus
+from edgecnn_runtime.latency.device import cores, cpu_name
+from edgecnn_runtime.machine.access import Machine
+from edgecnn_runtime.machine.clocks import Clock, find_clocks, find_throttling
+from edgecnn_runtime.machine.driver import Driver, find_cards, find_driver
+from edgecnn_runtime.machine.jetson import Jetson, find_jetson
 
 PACKAGES = (
     *("numpy", "opencv-python", "opencv-python-headless", "pillow"),
-    *("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx"),
-    *("cuda-python", "cuda-bindings", "pycuda", "torch", "torchvision", "onnx"),
+    *("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13"),
+    *("tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda", "torch", "torchvision", "onnx"),
 )
 
-# In a child process: a package that ends the process on import must not end the doctor.
-_PROBES = {
+# In child processes: a package that ends the process on import must not end the doctor.
+PROBES = {
     "numpy": "import numpy; print(numpy.__version__)",
-    "cv2": "import cv2; print(cv2.__version__)",
+    "cv2": (
+        "import cv2, re; print(cv2.__version__, 'with GStreamer'"
+        " if re.search('GStreamer: +YES', cv2.getBuildInformation()) else 'without GStreamer')"
+    ),
     "onnxruntime": (
         "import onnxruntime as o; print(o.__version__, *o.get_available_providers(), sep=', ')"
     ),
+    "tensorrt": "import tensorrt; print(tensorrt.__version__)",
+    "tensorrt_rtx": "import tensorrt_rtx; print(tensorrt_rtx.__version__)",
+    "cuda": "import cuda.bindings.driver as d; import cuda.bindings as b; print(b.__version__)",
+    "pycuda": "import pycuda.driver, pycuda; print(pycuda.VERSION_TEXT)",
 }
+NEEDED = ("numpy", "cv2", "onnxruntime")  # without these the runtime cannot run
+_PACKAGE_OF = {"tensorrt_rtx": "tensorrt-rtx", "cuda": "cuda-bindings"}  # where the names differ
+
+Environment = Literal["system", "venv", "venv with the system's packages"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that does not work here.
+    """Something that could be better here.
 
     Attributes:
         what: in one line.
         do: the command that mends it, or what to do.
-        serious: whether it keeps the runtime from running, or makes two packages collide.
+        kind: `problem` keeps the runtime from running or makes two packages collide, `missing`
+            keeps something else from working, `advice` makes it quicker or steadier.
     """
 
     what: str
     do: str
-    serious: bool
+    kind: Literal["problem", "missing", "advice"]
 
 
 @dataclass(frozen=True)
@@ -49,62 +69,113 @@ class Diagnosis:
     """The machine as the runtime finds it.
 
     Attributes:
+        system: `linux`, `win32` or `darwin`.
+        environment: where Python's packages come from.
+        driver: NVIDIA's, with its GPUs.
+        cards: PCI addresses of NVIDIA's cards, with a driver or without.
+        jetson: the board and its power mode, None on other machines.
+        clocks: how fast processor and GPU may run now.
+        throttling: what heat slows, or has slowed.
         packages: version of each that could matter, None where it is not installed.
-        loads: for what the runtime cannot do without: what it said of itself when it was imported
-            (for ONNX Runtime its version and its providers), None where the import failed.
+        loads: what each of `PROBES` said of itself when it was imported, None where it did not
+            load or is absent.
+        broken: why those did not load that are here, and why those that are `NEEDED` did not.
+        providers: of ONNX Runtime.
         window: why no window can be shown, None where one can.
     """
 
     edgecnn: str
     python: str
+    environment: Environment
     platform: str
+    system: str
+    architecture: str
     cpu: str
     cores: int
-    gpus: list[str]
+    driver: Driver
+    cards: list[str]
+    jetson: Jetson | None
+    clocks: tuple[Clock, ...]
+    throttling: tuple[str, ...]
     packages: dict[str, str | None]
     loads: dict[str, str | None]
+    broken: dict[str, str]
+    providers: list[str]
     cameras: list[str]
     window: str | None
-    problems: list[Problem]
+    problems: list[Problem] = field(default_factory=list)
 
     @property
     def is_well(self) -> bool:
         """Whether the runtime can run here, and nothing collides."""
-        return not any(problem.serious for problem in self.problems)
+        return not any(problem.kind == "problem" for problem in self.problems)
 
 
-def diagnose() -> Diagnosis:
-    """Look at this machine. Nothing that is missing or broken makes it fail."""
+Imported = tuple[str | None, str]  # (what it printed, ""), or (None, why it failed)
+
+
+def diagnose(
+    machine: Machine | None = None,
+    *,
+    versions: Callable[[str], str | None] | None = None,
+    imports: Callable[[Mapping[str, str]], dict[str, Imported]] | None = None,
+) -> Diagnosis:
+    """Look at this machine. Nothing that is missing or broken makes it fail.
+
+    Args:
+        versions: tells the version of an installed package.
+        imports: runs `PROBES` and returns what each said.
+    """
     from edgecnn_runtime import __version__
+    from edgecnn_runtime.remedies import remedies
 
-    packages = {name: version(name) for name in PACKAGES}
-    answers = {name: _import(code) for name, code in _PROBES.items()}
-    found_gpus = gpus()
-    providers = answers["onnxruntime"][0] or ""
-    problems = [
-        *(Problem(found.what, found.do, serious=True) for found in conflicts().values()),
-        *_broken(answers),
-        *_missing(packages, found_gpus, providers),
-        *_cameras(),
-    ]
-    window = _window(cv2_loads=answers["cv2"][0] is not None)
-    return Diagnosis(
+    machine = machine or Machine()
+    versions = versions or installed.version
+    answers = (imports or import_all)(PROBES)
+    packages = {name: versions(name) for name in PACKAGES}
+    said = {name: answer for name, (answer, _) in answers.items()}
+    found = Diagnosis(
         edgecnn=__version__,
         python=f"{platform.python_version()} at {sys.executable}",
+        environment=_environment(),
         platform=platform.platform(),
-        cpu=cpu_name(),
+        system=machine.system,
+        architecture=machine.architecture,
+        cpu=cpu_name(machine),
         cores=cores(),
-        gpus=found_gpus,
+        driver=find_driver(machine),
+        cards=find_cards(machine),
+        jetson=find_jetson(machine),
+        clocks=find_clocks(machine),
+        throttling=find_throttling(machine),
         packages=packages,
-        loads={name: said for name, (said, _) in answers.items()},
-        cameras=_devices(),
-        window=window,
-        problems=problems,
+        loads=said,
+        broken=_broken(answers, packages),
+        providers=(said["onnxruntime"] or "").split(", ")[1:],
+        cameras=_devices(machine),
+        window=_window(cv2_loads=said["cv2"] is not None),
     )
+    return replace(found, problems=remedies(found, machine, versions))
 
 
-def _import(code: str) -> tuple[str | None, str]:
-    """(what it printed, "") or (None, why the import failed)."""
+def _environment() -> Environment:
+    if sys.prefix == sys.base_prefix:
+        return "system"
+    try:
+        settings = (Path(sys.prefix) / "pyvenv.cfg").read_text()
+    except OSError:
+        return "venv"
+    sees = re.search(r"^include-system-site-packages *= *true", settings, re.MULTILINE)
+    return "venv with the system's packages" if sees else "venv"
+
+
+def import_all(probes: Mapping[str, str]) -> dict[str, Imported]:
+    """Run each probe in a process of its own, two at a time."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return dict(zip(probes, pool.map(_import, probes.values()), strict=True))
+
+
+def _import(code: str) -> Imported:
     try:
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
@@ -117,64 +188,29 @@ def _import(code: str) -> tuple[str | None, str]:
     return None, lines[-1] if lines else f"it ends the process, status {done.returncode}"
 
 
-def _broken(answers: dict[str, tuple[str | None, str]]) -> list[Problem]:
-    mend = {
-        "numpy": "pip install 'edgecnn[cpu]'",
-        "cv2": "pip install 'edgecnn[cpu]'",
-        "onnxruntime": "pip install 'edgecnn[cpu]'   (with an NVIDIA GPU: 'edgecnn[gpu]')",
-    }
-    problems = []
+def _broken(answers: Mapping[str, Imported], packages: Mapping[str, str | None]) -> dict[str, str]:
+    """A package that is absent is no failure, unless the runtime needs it."""
+    broken = {}
     for name, (said, why) in answers.items():
-        if said is not None:
-            continue
-        todo = mend[name]
-        if name == "cv2" and "libGL" in why:
-            todo = "pip uninstall -y opencv-python && pip install opencv-python-headless"
-        problems.append(Problem(f"{name} does not load: {why}", todo, serious=True))
-    return problems
+        expected = name in NEEDED or packages.get(_PACKAGE_OF.get(name, name)) is not None
+        if said is None and (expected or not _is_absent(why, name)):
+            broken[name] = why
+    return broken
 
 
-def _missing(packages: dict[str, str | None], found: list[str], providers: str) -> list[Problem]:
-    problems = []
-    if found and "CUDA" not in providers and not packages["tensorrt"]:
-        problems.append(
-            Problem(
-                "there is a GPU, but ONNX Runtime has no CUDA provider",
-                "pip uninstall -y onnxruntime && pip install 'edgecnn[gpu]'",
-                serious=False,
-            )
-        )
-    if not packages["tensorrt"] and not packages["tensorrt-rtx"] and sys.platform != "darwin":
-        jetson = Path("/etc/nv_tegra_release").exists()
-        todo = "sudo apt-get install tensorrt" if jetson else "pip install 'edgecnn[tensorrt-rtx]'"
-        problems.append(Problem("no TensorRT: 'edgecnn compile' has no compiler", todo, False))
-    if not packages["torch"]:
-        problems.append(
-            Problem(
-                "no PyTorch: train, export and evaluate run elsewhere; a device needs none of them",
-                "pip install 'edgecnn[train,export,cpu]'",
-                serious=False,
-            )
-        )
-    return problems
+def _is_absent(why: str, name: str) -> bool:
+    return re.match(rf"ModuleNotFoundError: No module named '{name}(\.[\w.]+)?'", why) is not None
 
 
-def _devices() -> list[str]:
+def _devices(machine: Machine) -> list[str]:
     """As `camera.live.list_cameras`, which cannot be imported where OpenCV is missing."""
-    found = (p for p in Path("/dev").glob("video*") if p.name[5:].isdecimal())
-    return [str(p) for p in sorted(found, key=lambda p: int(p.name[5:]))]
+    found = [p for p in machine.find("dev/video*") if p.name[5:].isdecimal()]
+    return [f"/dev/{p.name}" for p in sorted(found, key=lambda p: int(p.name[5:]))]
 
 
-def _cameras() -> list[Problem]:
-    return [
-        Problem(
-            f"{device} is not permitted to this user",
-            "sudo usermod -aG video $USER, then log in again",
-            serious=False,
-        )
-        for device in _devices()
-        if not os.access(device, os.R_OK | os.W_OK)
-    ]
+def refused_cameras(machine: Machine) -> list[str]:
+    """Cameras that this user may not open."""
+    return [d for d in _devices(machine) if not os.access(machine.root / d[1:], os.R_OK | os.W_OK)]
 
 
 def _window(*, cv2_loads: bool) -> str | None:

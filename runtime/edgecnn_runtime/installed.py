@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import metadata
 from typing import NamedTuple
 
@@ -31,13 +32,14 @@ class Conflict(NamedTuple):
     do: str
 
 
-def conflicts() -> dict[str, Conflict]:
+def conflicts(versions: Callable[[str], str | None] | None = None) -> dict[str, Conflict]:
     """What collides here, by the first package of each pair."""
+    versions = versions or version
     return {
         one: Conflict(
             f"{one} and {other} are both installed and overwrite one another",
             f"pip uninstall -y {one} {other} && pip install {keep}",
         )
         for one, other, keep in _TWINS
-        if version(one) and version(other)
+        if versions(one) and versions(other)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from edgecnn_runtime import Classifier
+from edgecnn_runtime.bundle import open_bundle, read_golden_frames
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -56,22 +61,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def environment_with(
     wheel: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Environment]:
-    """Make a clean environment of the wheel with an extra."""
+) -> Callable[..., Environment]:
+    """Make a clean environment of the wheel with an extra.
 
-    def make(extra: str) -> Environment:
+    By default of the Python that runs the tests; `also` are packages to install beside it.
+    """
+
+    def make(extra: str, base: str = sys.executable, also: tuple[str, ...] = ()) -> Environment:
         folder = tmp_path_factory.mktemp(f"with-{extra}")
         python = folder / "venv" / "bin" / "python"
+        wanted = (f"edgecnn[{extra}] @ {wheel.as_uri()}", *also)
         for command in (
-            ["venv", "--quiet", "--python", sys.executable, folder / "venv"],
-            [
-                "pip",
-                "install",
-                "--quiet",
-                "--python",
-                python,
-                f"edgecnn[{extra}] @ {wheel.as_uri()}",
-            ],
+            ["venv", "--quiet", "--python", base, folder / "venv"],
+            ["pip", "install", "--quiet", "--python", python, *wanted],
         ):
             subprocess.run([UV, *command], check=True, capture_output=True)
         (folder / "cwd").mkdir()
@@ -81,6 +83,48 @@ def environment_with(
 
 
 @pytest.fixture(scope="session")
-def device(environment_with: Callable[[str], Environment]) -> Environment:
+def device(environment_with: Callable[..., Environment]) -> Environment:
     """What a device has: the wheel with [cpu]."""
     return environment_with("cpu")
+
+
+CLASSIFY = """
+import json, platform, sys
+import numpy as np, cv2, onnxruntime
+from edgecnn_runtime import Classifier
+from edgecnn_runtime.bundle import open_bundle, read_golden_frames
+frames = read_golden_frames(open_bundle(sys.argv[1]))
+with Classifier.open(sys.argv[1], threads=1) as classify:
+    probabilities = classify.probabilities(frames)
+    labels = [classify(frame)[0].label for frame in frames]
+print(json.dumps({
+    "machine": platform.machine(), "python": platform.python_version(), "labels": labels,
+    "numpy": np.__version__, "cv2": cv2.__version__, "cv2_at": cv2.__file__,
+    "onnxruntime": onnxruntime.__version__, "probabilities": probabilities.tolist(),
+}))
+"""
+
+
+@pytest.fixture
+def agrees_with_this_machine(
+    trained_bundle: Path,
+) -> Callable[[Callable[..., str]], dict[str, str]]:
+    """Let another Python classify the golden frames, and hold it to what this one answers.
+
+    Takes what runs that Python and returns what it prints; returns the versions that ran there.
+    """
+
+    def agrees(python: Callable[..., str]) -> dict[str, str]:
+        there = json.loads(python("-c", CLASSIFY, trained_bundle))
+        frames = read_golden_frames(open_bundle(trained_bundle))
+        with Classifier.open(trained_bundle) as classify:
+            here = classify.probabilities(frames)
+            labels = [classify(frame)[0].label for frame in frames]
+        assert there["labels"] == labels
+        assert len(set(labels)) > 1, "frames of one class would show little"
+        assert np.abs(np.array(there["probabilities"]) - here).max() <= 1e-4
+        ran = {name: value for name, value in there.items() if isinstance(value, str)}
+        print("ran on", ran)
+        return ran
+
+    return agrees

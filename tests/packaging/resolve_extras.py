@@ -39,6 +39,15 @@ EXTRAS = {
     "dev": "pytest",
 }
 
+# What JetPack 6 has in its own builds: from PyPI it would hide those. (package, below which version
+# it may be installed all the same: NumPy 1 and CUDA 12 fit JetPack's, NumPy 2 and CUDA 13 do not)
+JETPACKS = {
+    "numpy": 2,
+    "cuda-bindings": 13,
+    **dict.fromkeys(("opencv-python", "opencv-python-headless", "opencv-contrib-python"), 0),
+    **dict.fromkeys(("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "torch", "onnxruntime-gpu"), 0),
+}
+
 # packages that come as source archives, which we accept
 FROM_SOURCE = {
     "pycuda": "needs the CUDA toolkit and a C++ compiler",
@@ -58,9 +67,13 @@ class Missing(NamedTuple):
 
 _STUB = "the public package is a stub that fetches from NVIDIA's index; JetPack brings its own"
 _NO_CUDA = "no CUDA there"
+_NUMPY_1 = "NumPy 1, which JetPack 6 has, ends at Python 3.12"
 KNOWN = (
     Missing("gpu", "Linux aarch64", "onnxruntime-gpu has no wheel; JetPack's comes from NVIDIA"),
     Missing("gpu", "macOS arm64", _NO_CUDA),
+    Missing("jetson", "Linux x86-64", _NUMPY_1, "3.13"),
+    Missing("jetson", "Linux aarch64", _NUMPY_1, "3.13"),
+    Missing("jetson", "macOS arm64", _NUMPY_1, "3.13"),
     Missing("tensorrt", "Linux x86-64", _STUB),
     Missing("tensorrt", "Linux aarch64", _STUB),
     Missing("tensorrt", "macOS arm64", _NO_CUDA),
@@ -98,10 +111,22 @@ def resolve(asked: Combination) -> Answer:
     if done.returncode:
         reason = " ".join(done.stderr.split())
         return Answer(False, re.sub(r"^error: No solution found.*?cause: ", "", reason)[:200])
-    pinned = {line.split("==")[0] for line in done.stdout.splitlines()}
+    lines = (line.split(";")[0].strip() for line in done.stdout.splitlines())
+    pinned = dict(line.split("==") for line in lines if "==" in line)
     if EXTRAS[asked.extra] not in pinned:
         return Answer(False, f"{EXTRAS[asked.extra]} is excluded by its marker")
-    return Answer(True, "")
+    hides = hidden(pinned) if asked.extra == "jetson" else ""
+    return Answer(not hides, hides)
+
+
+def hidden(pinned: dict[str, str]) -> str:
+    """What of JetPack's a resolution would hide, or nothing."""
+    found = [
+        f"{name} {pinned[name]}"
+        for name, below in JETPACKS.items()
+        if name in pinned and int(pinned[name].split(".")[0]) >= below
+    ]
+    return f"it hides JetPack's own: {', '.join(found)}" if found else ""
 
 
 def declared(asked: Combination) -> Missing | None:
@@ -139,7 +164,10 @@ def table(answers: dict[Combination, Answer]) -> str:
             found = [p for p in PYTHONS if answers[Combination(extra, platform, p)].found]
             cells.append((" ".join(found) or "-").ljust(16))
         rows.append("  ".join([extra.ljust(width), *cells]).rstrip())
-    notes = sorted({f"[{entry.extra}] {entry.platform}: {entry.why}" for entry in KNOWN})
+    notes = sorted(
+        f"[{e.extra}] {e.platform}{f', Python {e.python}' if e.python else ''}: {e.why}"
+        for e in KNOWN
+    )
     sources = [f"{name} is built from source: {why}" for name, why in FROM_SOURCE.items()]
     return "\n".join([*rows, "", *notes, *sources])
 

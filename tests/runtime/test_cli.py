@@ -32,7 +32,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("edgecnn ")
 
 
-@pytest.mark.parametrize("verb", ["stream", "profile", "doctor"])
+@pytest.mark.parametrize("verb", ["stream", "profile", "info", "doctor"])
 def test_each_verb_of_the_device_explains_itself(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

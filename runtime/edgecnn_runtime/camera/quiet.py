@@ -11,13 +11,15 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2  # after the line above, which it may read
 
+_SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
+
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Silence OpenCV's log for a block. The level is the process's, not the thread's."""
-    logging = cv2.utils.logging
+    logging = getattr(cv2.utils, "logging", cv2)  # where they lay before OpenCV 4.9, as JetPack's
     before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(_SILENT)
     try:
         yield
     finally:

@@ -43,6 +43,9 @@ def command(
             metavar="WxH", help="Of the camera; 640x480, or what the bundle was made for."
         ),
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="And of each layer, as fast as possible.")
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Latency of each stage in percentiles, on the bundle's own frames."""
@@ -51,10 +54,20 @@ def command(
     fps, size = _rate(rate), _size(frame_size) if frame_size else None
     if fps and idle:
         raise InputError("--rate FPS and --idle S are two ways to pace the loop; give one of them")
+    if layers and (fps or idle or backend == "all"):
+        raise InputError(
+            "--layers is measured as fast as possible and on one backend; leave out --rate,"
+            " --idle and --backend all"
+        )
     out = console(json)
+    if layers:
+        from edgecnn_runtime.commands.layers import profile_layers
+
+        profile_layers(bundle, backend, precision, threads, size, frames, out, json)
+        return
     if backend != "all":
         result = _profile(bundle, backend, precision, threads, size, frames, fps, idle, compile)
-        _print(result, out)
+        show(result, out)
         write_result(result, json)
         return
     results: list[Profile] = []
@@ -67,7 +80,7 @@ def command(
             skipped.append({"backend": name, "why": str(error)})
             out.print(f"{name} skipped: {error}", markup=False)
             continue
-        _print(results[-1], out)
+        show(results[-1], out)
     write_result({"profiles": results, "skipped": skipped}, json)
 
 
@@ -117,7 +130,7 @@ def _profile(
         tick = stack.enter_context(progress(classify.backend.name, count))
         return profile(
             classify,
-            _camera_frames(bundle, size),
+            camera_frames(bundle, size),
             count=count,
             rate=rate,
             idle_s=idle_s,
@@ -127,7 +140,8 @@ def _profile(
         )
 
 
-def _camera_frames(bundle: str, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
+def camera_frames(bundle: str, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
+    """The golden frames of a bundle as a camera of a size (height, width) would give them."""
     from edgecnn_runtime.bundle import open_bundle, read_golden_frames
     from edgecnn_runtime.camera.image import resize_frame
     from edgecnn_runtime.manifest import Manifest
@@ -138,7 +152,8 @@ def _camera_frames(bundle: str, size: tuple[int, int] | None) -> list[NDArray[np
     return [resize_frame(frame, *(size or (480, 640))) for frame in read_golden_frames(opened)]
 
 
-def _print(result: Profile, out: Console) -> None:
+def show(result: Profile, out: Console) -> None:
+    """Print a profile as people read it."""
     from edgecnn_runtime.latency.report import latency_table, trtexec_lines
 
     pace = f"paced at {result.rate:g} fps" if result.rate else "as fast as possible"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
-from pathlib import Path
+
+from edgecnn_runtime.machine.access import Machine
+from edgecnn_runtime.machine.driver import find_driver
+from edgecnn_runtime.machine.jetson import find_jetson
 
 
-def cpu_name() -> str:
+def cpu_name(machine: Machine | None = None) -> str:
     """The processor's model, or the board's where the processor does not tell (Jetson)."""
-    try:
-        found = re.search(r"^model name\s*: (.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
-        name = found[1] if found else _text("/proc/device-tree/model").strip("\0\n ")
-    except OSError:
-        name = _ask("sysctl", "-n", "machdep.cpu.brand_string")
+    machine = machine or Machine()
+    found = re.search(r"^model name\s*: (.+)$", machine.text("proc/cpuinfo"), re.MULTILINE)
+    name = found[1] if found else machine.text("proc/device-tree/model")
+    if not name and machine.system == "darwin":
+        name = machine.ask("sysctl", "-n", "machdep.cpu.brand_string")
     return name or platform.processor() or platform.machine()
 
 
@@ -26,29 +27,22 @@ def cores() -> int:
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
-def gpus() -> list[str]:
-    """NVIDIA GPUs with driver and compute capability, as nvidia-smi names them."""
-    asked = _ask(
-        "nvidia-smi", "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader"
-    )
-    return [line.strip() for line in asked.splitlines() if line.strip()]
+def gpu_name(machine: Machine | None = None) -> str | None:
+    """The first GPU with its driver and compute capability, and a Jetson's board and power mode.
+
+    None where no GPU can be used.
+    """
+    driver = find_driver(machine)
+    if not driver.gpus:
+        return None
+    gpu, jetson = driver.gpus[0], find_jetson(machine)
+    parts = [jetson.board if jetson else gpu.name, gpu.target]
+    if jetson and jetson.power_mode:
+        parts.append(f"power mode {jetson.power_mode.name}")
+    return ", ".join([*parts, f"driver {driver.version or 'unknown'}"])
 
 
 def device_of(backend: str) -> str:
     """The name of what a backend runs on."""
-    on_gpu = gpus() if "cuda" in backend or "tensorrt" in backend else []
-    return on_gpu[0] if on_gpu else f"{cpu_name()}, {cores()} cores"
-
-
-def _text(path: str) -> str:
-    return Path(path).read_text(errors="replace")
-
-
-def _ask(*command: str) -> str:
-    if shutil.which(command[0]) is None:
-        return ""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+    on_gpu = gpu_name() if "cuda" in backend or "tensorrt" in backend else None
+    return on_gpu or f"{cpu_name()}, {cores()} cores"

@@ -50,9 +50,31 @@ def test_all_backends_are_profiled_and_absent_ones_named(
     assert written["profiles"][0]["backends"] == {"onnxruntime": 5}
 
 
+def test_layers_are_told_against_the_whole_frame(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "profile.json"
+    arguments = ["--layers", "--frames", "20", "--json", str(result)]
+    assert run(["profile", str(bundle), *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "by kind: " in out
+    assert "profiling costs" in out
+    written = json.loads(result.read_text())
+    layers = written["layers"]
+    kinds = [layer["kind"] for layer in layers["layers"]]
+    assert {"Cast", "ReduceMean", "Softmax"} <= set(kinds)
+    assert sum(layer["share"] for layer in layers["layers"]) == pytest.approx(1, abs=1e-3)
+    assert 0 < layers["layers_ms"] <= layers["run_ms"]
+    assert layers["infer_ms"] == written["profile"]["stages"]["infer"]["p50"]
+    assert layers["peaks"] is None, "nobody states what a CPU can do"
+    assert layers["layers"][0]["bound"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--layers", "--rate", "30"], "leave out --rate"),
+        (["--layers", "--backend", "all"], "leave out --rate"),
         (["--rate", "fast"], "expected max or frames a second"),
         (["--rate", "0"], "expected max or frames a second"),
         (["--frame-size", "640"], "expected WIDTHxHEIGHT"),
