@@ -101,7 +101,7 @@ def _listed(text: str | None) -> tuple[str, ...]:
 def _timings(asked: str, compiler: Compiler, target: str) -> Path | None:
     """The file of the timing cache, where one is of use: the timings of one GPU."""
     from edgecnn_export.tensorrt.timing_cache import default_file
-    from edgecnn_runtime.latency.device import gpus
+    from edgecnn_runtime.machine.driver import find_driver
 
     if asked == "none":
         return None
@@ -109,7 +109,7 @@ def _timings(asked: str, compiler: Compiler, target: str) -> Path | None:
         return Path(asked)
     if not compiler.keeps_timings():
         return None
-    return default_file(compiler, next(iter(gpus()), target).split(",")[0])
+    return default_file(compiler, next((gpu.name for gpu in find_driver().gpus), target))
 
 
 @contextmanager
