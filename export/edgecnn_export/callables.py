@@ -54,7 +54,7 @@ def open_callable(name: str, options: Options) -> Source:
     network, channels, count = _classifier(network, name, options, classes)
     spec = make_input(options, options.resolution, channels, (0.0,) * channels, (1.0,) * channels)
     if options.random:
-        randomise(network, (spec.channels, spec.height, spec.width))
+        randomise(network, spec)
     return torch_source(
         network,
         spec,

@@ -87,7 +87,7 @@ def open_zoo(name: str, options: Options) -> Source:
             }
     spec = make_input(options, size, row.channels, mean, std, **more)
     if not options.weights:
-        randomise(network, (spec.channels, spec.height, spec.width))
+        randomise(network, spec)
     return torch_source(
         network,
         spec,

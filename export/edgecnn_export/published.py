@@ -190,7 +190,7 @@ def _source(
         network, (spec.channels, spec.height, spec.width), f"{library}:{name}", len(labels)
     )
     if options.random:
-        randomise(network, (spec.channels, spec.height, spec.width))
+        randomise(network, spec)
         weights = "random"
     else:
         weights = f"pretrained {options.weights.name if options.weights else published}"

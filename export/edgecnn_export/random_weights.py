@@ -7,21 +7,27 @@ import math
 import torch
 from torch import nn
 
+from edgecnn.data import colour_crops
+from edgecnn.evaluation.predict import prepared
 from edgecnn.models.layers import random_statistics
+from edgecnn_runtime.manifest import Input
+
+PICTURES, SEED = 16, 2  # others than those on which parity is measured
 
 
-def randomise(network: nn.Module, shape: tuple[int, int, int]) -> None:
+def randomise(network: nn.Module, spec: Input) -> None:
     """Move every parameter that starts as a constant, and give batch norms statistics.
 
     A fresh layer norm passes everything on and a fresh layer scale stops everything, so a graph
     that lost one would give the same answers.
 
     Args:
-        shape: (C, H, W) of an image that the network takes.
+        spec: how pictures become what the network takes; statistics are measured on a few.
     """
     for parameter in network.parameters():
         _move(parameter)
-    random_statistics(network, shape)
+    pictures = prepared(colour_crops(PICTURES, SEED), spec)
+    random_statistics(network, (spec.channels, spec.height, spec.width), pictures)
 
 
 @torch.no_grad()

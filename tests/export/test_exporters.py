@@ -59,8 +59,8 @@ def _depends_on_the_picture(x: torch.Tensor) -> torch.Tensor:
 def _source(end: End = _plain) -> Source:
     torch.manual_seed(0)
     network = _Small(end)
-    randomise(network, (3, 48, 48))
     spec = make_input(Options(), (48, 48), 3, (0.5,) * 3, (0.25,) * 3)
+    randomise(network, spec)
     return torch_source(network.eval(), spec, numbered(5), name="small", weights="random")
 
 

@@ -35,18 +35,22 @@ def lecun_init(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def random_statistics(network: nn.Module, shape: tuple[int, int, int]) -> None:
+def random_statistics(
+    network: nn.Module, shape: tuple[int, int, int], images: torch.Tensor | None = None
+) -> None:
     """Give batch norms gains and statistics that do something, as after training.
 
     A fresh batch norm passes everything on, so a graph that lost one would give the same answers.
     Statistics that have nothing to do with what the layers give are no better: through a hundred
-    layers the values grow until rounding alone decides the answer. So they are measured on noise,
+    layers the values grow until rounding alone decides the answer. So they are measured,
     and then moved a little, variances only upwards: in a network with gates, such as SENet, what is
     too large makes what follows larger still.
 
     Args:
         network: stays in the mode that it is in.
         shape: (C, H, W) of an image that it takes.
+        images: to measure on, (N, C, H, W); noise by default. Noise has hardly any contrast once it
+            is averaged over a map, so that a network with gates wants pictures.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     if not norms:
@@ -59,8 +63,7 @@ def random_statistics(network: nn.Module, shape: tuple[int, int, int]) -> None:
         norm.train()
         norm.momentum = 1.0  # the statistics of this one batch
     with torch.no_grad():
-        # Small images are few pixels by the end, and an average needs some.
-        network(torch.randn(min(32, max(4, 2**16 // (shape[1] * shape[2]))), *shape))
+        network(_noise(shape) if images is None else images)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             assert norm.running_mean is not None
@@ -69,3 +72,8 @@ def random_statistics(network: nn.Module, shape: tuple[int, int, int]) -> None:
             norm.running_mean += spread * torch.empty_like(spread).uniform_(-0.2, 0.2)
             norm.running_var *= torch.empty_like(spread).uniform_(1.0, 1.6)
     network.train(was_training)
+
+
+def _noise(shape: tuple[int, int, int]) -> torch.Tensor:
+    """Small images are few pixels by the end, and an average needs some."""
+    return torch.randn(min(32, max(4, 2**16 // (shape[1] * shape[2]))), *shape)
