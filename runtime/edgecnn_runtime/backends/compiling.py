@@ -28,27 +28,36 @@ PATIENCE = 5.0  # seconds for a child that was asked to end
 NICENESS = 10  # the camera goes first
 
 
-def command(bundle: Bundle, name: str) -> list[str]:
-    """What compiles the engine that is missing; `name` is a compiler's, or `auto`."""
+def command(bundle: Bundle, name: str, precision: str) -> list[str]:
+    """What compiles the engine that is missing, and no other.
+
+    Args:
+        name: a compiler's, or `auto`.
+        precision: of the graph.
+    """
     verb = [sys.executable, "-m", "edgecnn_runtime", "compile", str(bundle.path)]
-    return [*verb, "--target", "local", "--compiler", name]
+    return [*verb, "--target", "local", "--compiler", name, "--precision", precision]
 
 
-def compile_and_wait(bundle: Bundle, name: str) -> None:
+def compile_and_wait(bundle: Bundle, name: str, precision: str) -> None:
     """Compile, showing what the compiler shows.
 
     Raises:
         BackendError: it failed; it has said why.
     """
     done = subprocess.run(
-        command(bundle, name), stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+        command(bundle, name, precision), stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
     )
     if done.returncode:
         raise BackendError(f"'edgecnn compile' ended with status {done.returncode}")
 
 
 def compile_in_background(
-    bundle: Bundle, name: str, switching: SwitchingBackend, open_it: Callable[[], Backend]
+    bundle: Bundle,
+    name: str,
+    precision: str,
+    switching: SwitchingBackend,
+    open_it: Callable[[], Backend],
 ) -> BackgroundCompile:
     """Compile in a child process; when that is done, offer the engine to what serves meanwhile.
 
@@ -70,7 +79,7 @@ def compile_in_background(
         except EdgecnnError as error:
             log.warning("what was compiled does not run: %s; staying on %s", error, switching.name)
 
-    build = BackgroundCompile(command(bundle, name), done)
+    build = BackgroundCompile(command(bundle, name, precision), done)
     switching.on_close(build.cancel)
     return build
 

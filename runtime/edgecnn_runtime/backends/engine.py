@@ -53,14 +53,9 @@ class EngineBackend:
         shared.take()
 
     @property
-    def cuda(self) -> gpu.Cuda:
-        """The GPU that it runs on."""
-        return self._shared.cuda
-
-    @property
-    def lane(self) -> Lane:
-        """Where `infer` runs, to measure it."""
-        return self._lanes[0]
+    def is_captured(self) -> bool:
+        """Whether the batch that ran last is one captured graph."""
+        return self._lanes[0].is_captured
 
     def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         """(N, H, W, C) uint8 -> (N, classes).
@@ -89,6 +84,12 @@ class EngineBackend:
             if not least <= len(frames) <= most:
                 raise outside(self._shared.engine.what, len(frames), least, most)
             return self._submit(frames)
+
+    def gpu_times_ms(self, frames: NDArray[np.uint8], count: int) -> list[float]:
+        """GPU time of the copies and the network together, for a batch that fits, each time."""
+        with self._lock:
+            self.infer(frames)
+            return self._lanes[0].times_ms(count)
 
     def fork(self) -> EngineBackend:
         """Another backend on the same engine, with memory, stream and contexts of its own.

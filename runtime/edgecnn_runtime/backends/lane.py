@@ -97,10 +97,12 @@ class Lane:
             self.stream.synchronize()
         return [view.copy() for view in self._running.answers]
 
-    def queue_again(self) -> None:
-        """Queue what ran last once more, for a measurement; within `with cuda:`."""
-        assert self._running is not None
-        self._queue(self._running)
+    def times_ms(self, count: int) -> list[float]:
+        """GPU time of copies and network together, each time that what ran last runs again."""
+        shape = self._running
+        assert shape is not None
+        with self._cuda:
+            return self.stream.times_ms(lambda: self._queue(shape), count)
 
     def _queue(self, shape: _Shape) -> None:
         if shape.graph is not None:

@@ -68,10 +68,11 @@ class Opener:
         try:
             return self._with_spare(self.engine(name), name)
         except NoEngineError as error:
-            if compile == "background":
-                return self._switch_later(name, error)
-            if compile == "wait":
-                return self._wait(name, error)
+            graph = self._compiled_graph()
+            if compile == "background" and graph is not None:
+                return self._switch_later(name, graph, error)
+            if compile == "wait" and graph is not None:
+                return self._wait(name, graph, error)
             if name != "auto":
                 raise
             log.warning(
@@ -133,10 +134,10 @@ class Opener:
             cuda=self._cuda,
         )
 
-    def _wait(self, name: str, error: NoEngineError) -> Backend:
+    def _wait(self, name: str, graph: OnnxArtifact, error: NoEngineError) -> Backend:
         log.warning("%s; compiling one first, which may take minutes", error.reason)
         try:
-            compile_and_wait(self._bundle, name)
+            compile_and_wait(self._bundle, name, graph.precision)
             again = self._again()
             return again._with_spare(again.engine(name), name)
         except (BackendError, BundleError) as failure:
@@ -145,7 +146,7 @@ class Opener:
             log.warning("%s; running on ONNX Runtime", failure)
         return self.graph()
 
-    def _switch_later(self, name: str, error: NoEngineError) -> Backend:
+    def _switch_later(self, name: str, graph: OnnxArtifact, error: NoEngineError) -> Backend:
         spare = (lambda: self.graph("onnxruntime")) if name == "auto" else None
         switching = SwitchingBackend(self.graph(), spare)
         log.warning(
@@ -153,5 +154,7 @@ class Opener:
             error.reason,
             switching.name,
         )
-        compile_in_background(self._bundle, name, switching, lambda: self._again().engine(name))
+        compile_in_background(
+            self._bundle, name, graph.precision, switching, lambda: self._again().engine(name)
+        )
         return switching

@@ -42,6 +42,11 @@ class SwitchingBackend:
         self._last_count = 1
 
     @property
+    def running(self) -> Backend:
+        """The one that runs."""
+        return self._running.backend
+
+    @property
     def name(self) -> str:
         """Of the one that runs."""
         return self._running.backend.name

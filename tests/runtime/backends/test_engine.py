@@ -66,6 +66,19 @@ def test_an_engine_answers_frame_after_frame_as_onnx_runtime_does(
     assert machine.driver.entered == 0
 
 
+def test_the_gpus_time_is_that_of_copies_and_network(
+    machine: Machine, copy: Path, inputs: NDArray[np.uint8]
+) -> None:
+    backend = opened(machine, copy)
+    times = backend.gpu_times_ms(inputs[:2], 5)
+    assert len(times) == 5
+    assert all(time > 0 for time in times)
+    assert backend.is_captured
+    assert machine.driver.launches == 5
+    backend.close()
+    assert machine.driver.entered == 0
+
+
 def test_an_answer_stays_what_it_was_when_the_next_frame_comes(
     machine: Machine, copy: Path, inputs: NDArray[np.uint8], expected: NDArray[np.float32]
 ) -> None:
@@ -102,7 +115,7 @@ def test_each_batch_size_has_a_graph_and_old_ones_make_room(
     sizes = [*range(1, SIZES + 4), *range(1, SIZES + 4)]
     for size in sizes:
         np.testing.assert_allclose(backend.infer(inputs[:size]), expected[:size], atol=1e-6)
-    assert len(backend.lane._shapes) == SIZES
+    assert len(backend._lanes[0]._shapes) == SIZES
     assert machine.tensorrt.contexts == len(sizes), "each came back after it had made room"
     backend.close()
     assert machine.driver.memory == {}
@@ -262,7 +275,7 @@ def test_a_network_that_cannot_be_captured_runs_all_the_same(
     for frame, row in zip(inputs, expected, strict=True):
         np.testing.assert_allclose(backend.infer(frame[None])[0], row, atol=1e-6)
     assert machine.tensorrt.enqueues == 20
-    assert not backend.lane.is_captured
+    assert not backend.is_captured
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,8 @@ class Child:
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
     found = Child(tmp_path)
 
-    def command(bundle: Any, name: str) -> list[str]:
+    def command(bundle: Any, name: str, precision: str) -> list[str]:
+        assert precision == "fp32"
         return [sys.executable, str(found.script), str(bundle.path), name]
 
     monkeypatch.setattr(compiling, "command", command)
@@ -524,8 +525,9 @@ def test_without_a_gpu_nothing_is_compiled(
 
 
 def test_the_real_child_is_the_verb_compile(bundle: Path) -> None:
-    command = compiling.command(open_bundle(bundle), "auto")
+    command = compiling.command(open_bundle(bundle), "auto", "fp32")
     assert command[1:4] == ["-m", "edgecnn_runtime", "compile"]
+    assert command[-2:] == ["--precision", "fp32"], "and no other graph of the bundle"
     done: list[str] = []
     build = compiling.BackgroundCompile(command, done.append)
     assert build.wait(120)

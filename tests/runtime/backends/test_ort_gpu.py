@@ -70,6 +70,7 @@ def test_a_bound_session_answers_as_a_plain_one(
     np.testing.assert_allclose(backend.infer(inputs), expected, atol=1e-6)
     named = backend.infer_all(inputs)
     np.testing.assert_allclose(named["probabilities"], expected, atol=1e-6)
+    assert len(backend.gpu_times_ms(inputs[:2], 3)) == 3
 
 
 def test_a_bound_session_allocates_once_for_each_batch_and_frees_all(
