@@ -45,12 +45,10 @@ class Trained(NamedTuple):
 
 TRAINED = (
     # data      model                 width  res  epochs
-    Trained("mnist5k", "lenet5_modern", 1.0, 32, 4),
     Trained("terrain", "mobilenet_v1", 0.25, 48, 8),
-    Trained("terrain", "mobilenet_v1", 0.5, 96, 6),
     Trained("terrain", "mobilenet_v2", 0.5, 48, 8),
     Trained("terrain", "squeezenet1_1", 1.0, 48, 8),
-    Trained("terrain", "resnet18", 1.0, 32, 6),
+    Trained("mnist5k", "lenet5_modern", 1.0, 32, 3),
 )
 
 
@@ -334,8 +332,8 @@ def main() -> int:
     from edgecnn.models import ZOO
 
     variants = kept("mobilenets", mobilenets)
-    trained = [kept(f"trained-{r.model}-{r.width}", lambda r=r: on_disk(r)) for r in TRAINED]
     zoo = [kept(f"zoo-{n}", lambda n=n: json.loads(_child("--one", n))) for n in ZOO]
+    trained = [kept(f"trained-{r.model}-{r.width}", lambda r=r: on_disk(r)) for r in TRAINED]
     return write(zoo, trained, variants)
 
 
