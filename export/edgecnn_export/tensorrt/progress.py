@@ -33,6 +33,7 @@ class Watch:
     _phases: dict[str, _Phase] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: bool = False
+    _finished: bool = False  # the outermost
 
     def cancel(self) -> None:
         """Have the builder stop at its next step."""
@@ -51,13 +52,14 @@ class Watch:
 
     def finish(self, name: str) -> None:
         with self._lock:
-            self._phases.pop(name, None)
+            ended = self._phases.pop(name, None)
+            self._finished |= ended is not None and ended.parent is None
 
     def state(self) -> tuple[str, float]:
         """The innermost phase under way, and the share of the whole that is done."""
         with self._lock:
             outermost = next((p for p in self._phases.values() if p.parent is None), None)
-            return self._within(outermost) if outermost else ("", 0.0)
+            return self._within(outermost) if outermost else ("", float(self._finished))
 
     def _within(self, phase: _Phase) -> tuple[str, float]:
         inner = next((p for p in self._phases.values() if p.parent == phase.name), None)

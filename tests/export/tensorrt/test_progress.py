@@ -31,6 +31,8 @@ def test_phases_within_phases_add_up() -> None:
     assert watch.state() == ("build", 0.5)
     watch.step("build", 1)
     assert watch.state() == ("build", 1.0)
+    watch.finish("build")
+    assert watch.state() == ("", 1.0)
 
 
 def test_the_real_builder_tells_its_phases(
