@@ -51,7 +51,7 @@ def find_clocks(machine: Machine | None = None) -> tuple[Clock, ...]:
         clock = _cpu(machine, policy)
         if clock:
             limits = clock.least_mhz, clock.most_mhz, clock.hardware_mhz
-            alike[(clock.governor, clock.driver, *limits)].append(clock)
+            alike[clock.governor, clock.driver, limits].append(clock)
     cpus = [_together(clocks) for clocks in alike.values()]
     gpus = [_gpu(machine, path) for path in machine.find("sys/class/devfreq/*")]
     return (*cpus, *(gpu for gpu in gpus if gpu))
