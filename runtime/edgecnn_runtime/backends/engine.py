@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +19,14 @@ from edgecnn_runtime.backends.caches import cache_folder
 from edgecnn_runtime.backends.identity import Here, mismatch, option
 from edgecnn_runtime.backends.lane import Lane
 from edgecnn_runtime.errors import BackendError
+from edgecnn_runtime.latency.layers import Layer, LayerRuns
 
 if TYPE_CHECKING:
     from edgecnn_runtime.bundle import Bundle
     from edgecnn_runtime.manifest import EngineArtifact
 
 IN_FLIGHT = 2
+LAYER_WARM_UP = 10  # runs
 
 
 class EngineBackend:
@@ -90,6 +94,21 @@ class EngineBackend:
         with self._lock:
             self.infer(frames)
             return self._lanes[0].times_ms(count)
+
+    def time_layers(self, frames: Sequence[NDArray[np.uint8]], runs: int) -> LayerRuns:
+        """What each layer takes, by TensorRT's own profiler; see `LayerTimes`."""
+        with self._lock:
+            for frame in frames:
+                self._check(frame[None])
+            turns = islice(cycle(frames), LAYER_WARM_UP + runs)
+            found = list(self._lanes[0].layer_times(f[None] for f in turns))[LAYER_WARM_UP:]
+            kinds = self._shared.engine.layer_kinds()
+        names = [name for name, _ in found[0][0]]
+        return LayerRuns(
+            layers=tuple(Layer(name, kinds.get(name, ""), self.name) for name in names),
+            times_ms=[[ms for _, ms in heard] for heard, _ in found],
+            runs_ms=[taken for _, taken in found],
+        )
 
     def fork(self) -> EngineBackend:
         """Another backend on the same engine, with memory, stream and contexts of its own.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +106,27 @@ class Lane:
         with self._cuda:
             return self.stream.times_ms(lambda: self._queue(shape), count)
 
+    def layer_times(
+        self, batches: Iterable[NDArray[np.uint8]]
+    ) -> Iterator[tuple[list[tuple[str, float]], float]]:
+        """Run batches of one size: (layer, ms) of each layer, and ms of the run as a whole.
+
+        In a context of its own, since a captured graph tells of no layer.
+        """
+        shape: _Shape | None = None
+        for frames in batches:
+            with self._cuda:
+                if shape is None:
+                    shape = self._shape(len(frames))
+                    heard = self._engine.listen(shape.context)
+                np.copyto(shape.frames, frames)
+                heard.clear()
+                began = perf_counter()
+                self._enqueue(shape)
+                self.stream.synchronize()
+                taken = (perf_counter() - began) * 1e3
+            yield list(heard), taken
+
     def _queue(self, shape: _Shape) -> None:
         if shape.graph is not None:
             self.stream.launch(shape.graph)
@@ -120,12 +143,15 @@ class Lane:
     def _prepare(self, batch: int) -> _Shape:
         while len(self._shapes) >= SIZES:
             self._shapes.popitem(last=False)[1].close()
+        shape = self._shapes[batch] = self._shape(batch)
+        return shape
+
+    def _shape(self, batch: int) -> _Shape:
         context = self._engine.context(batch, self._scratch.address)
         for staged in self._staged:
             context.set_tensor_address(staged.tensor.name, staged.device.address)
         frames, *answers = (staged.view(batch) for staged in self._staged)
-        shape = self._shapes[batch] = _Shape(batch, context, frames, answers)
-        return shape
+        return _Shape(batch, context, frames, answers)
 
     def _capture(self, shape: _Shape) -> None:
         handle = self.stream.handle

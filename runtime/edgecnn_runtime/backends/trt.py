@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from functools import cache
@@ -169,6 +170,33 @@ class Engine:
         """Whether a context can be captured in a CUDA graph: all of TensorRT's can."""
         ask = getattr(context, "is_stream_capturable", None)  # TensorRT-RTX
         return True if ask is None else bool(ask(stream))
+
+    def listen(self, context: Any) -> list[tuple[str, float]]:
+        """Have a context tell what each layer takes, and wait for each run.
+
+        Returns:
+            (layer, milliseconds), which the layers of the next runs are added to.
+        """
+        heard: list[tuple[str, float]] = []
+        api = self._api
+
+        class Listener(api.IProfiler):  # type: ignore[misc,name-defined]  # known at run time
+            def __init__(self) -> None:
+                api.IProfiler.__init__(self)
+
+            def report_layer_time(self, layer_name: str, ms: float) -> None:
+                heard.append((layer_name, ms))
+
+        context.profiler = Listener()
+        return heard
+
+    def layer_kinds(self) -> dict[str, str]:
+        """TensorRT's word for each layer; of an engine that was built to tell no more, none."""
+        inspector = self._engine.create_engine_inspector()
+        text = inspector.get_engine_information(self._api.LayerInformationFormat.JSON)
+        layers = json.loads(text).get("Layers", [])
+        told = [layer for layer in layers if isinstance(layer, dict)]
+        return {layer.get("Name", ""): layer.get("LayerType", "") for layer in told}
 
     def keep_kernels(self) -> None:
         """Write down what was compiled so far. Without a file, or where nothing was: nothing."""

@@ -231,6 +231,8 @@ class FakeTensorrt:
             TensorIOMode=Mode,
             Runtime=lambda logger: FakeRuntime(self, logger),
             ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="ours"),
+            IProfiler=FakeProfiler,
+            LayerInformationFormat=SimpleNamespace(JSON="json"),
         )
         if rtx:
             self.api.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
@@ -246,6 +248,20 @@ class FakeLogger:
     Severity = Severity
 
     def log(self, severity: Severity, message: str) -> None: ...
+
+
+class FakeProfiler:
+    def report_layer_time(self, layer_name: str, ms: float) -> None: ...
+
+
+class FakeInspector:
+    def __init__(self, words: dict[str, Any]) -> None:
+        self.words = words
+
+    def get_engine_information(self, form: str) -> str:
+        assert form == "json"
+        conv: Any = {"Name": "conv", "LayerType": "CaskConvolution"}
+        return json.dumps({"Layers": [conv if self.words.get("detailed") else "conv", "softmax"]})
 
 
 class FakeRuntime:
@@ -318,6 +334,9 @@ class FakeEngine:
         assert (name, profile) == ("frames", 0)
         return [(n, *self.words["shape"][1:]) for n in self.words["batch"]]
 
+    def create_engine_inspector(self) -> FakeInspector:
+        return FakeInspector(self.words)
+
     def create_runtime_config(self) -> FakeConfig:
         return FakeConfig(self.runtime.owner)
 
@@ -340,6 +359,7 @@ class FakeContext:
         self.addresses: dict[str, int] = {}
         self.scratch = 0
         self.shape: tuple[int, ...] | None = None
+        self.profiler: FakeProfiler | None = None
 
     def set_device_memory(self, address: int, size: int) -> None:
         assert self.owner.driver.memory[address].nbytes >= size
@@ -367,6 +387,10 @@ class FakeContext:
             self.shape,
             *(self.addresses[n] for n in ("frames", "probabilities")),
         )
+
+        if self.profiler is not None:
+            for name, ms in (("conv", 0.5 * shape[0]), ("softmax", 0.25)):
+                self.profiler.report_layer_time(name, ms)
 
         def work() -> None:
             frames = driver.memory[source][: int(np.prod(shape))].reshape(shape)

@@ -19,6 +19,7 @@ from edgecnn_runtime.backends.lane import SIZES
 from edgecnn_runtime.backends.ort import open_ort
 from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.errors import BackendError
+from edgecnn_runtime.latency.layers import LayerTimes
 from edgecnn_runtime.preprocess import preprocess
 
 Machine = Any
@@ -358,3 +359,29 @@ NAMES = {
     "Refitter": ("refit_cuda_engine",),
     "TensorIOMode": ("INPUT",),
 }
+
+
+@pytest.mark.parametrize(
+    ("detailed", "kinds"), [(True, ("CaskConvolution", "")), (False, ("", ""))]
+)
+def test_layers_are_timed_by_tensorrts_profiler_beside_the_captured_graphs(
+    machine: Machine,
+    copy: Path,
+    inputs: NDArray[np.uint8],
+    expected: NDArray[np.float32],
+    detailed: bool,
+    kinds: tuple[str, str],
+) -> None:
+    engine = machine.tensorrt.build(detailed=detailed)
+    backend = opened(machine, copy, data=engine)
+    assert isinstance(backend, LayerTimes)
+    backend.infer(inputs[:1])
+    found = backend.time_layers(list(inputs[:3]), 7)
+    assert [layer.name for layer in found.layers] == ["conv", "softmax"]
+    assert tuple(layer.kind for layer in found.layers) == kinds
+    assert found.times_ms == [[0.5, 0.25]] * 7
+    assert len(found.runs_ms) == 7
+    assert np.allclose(backend.infer(inputs[:1]), expected[:1], atol=1e-5)
+    assert backend.is_captured
+    backend.close()
+    assert not machine.driver.memory
