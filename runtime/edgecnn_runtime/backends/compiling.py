@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -127,6 +128,7 @@ class BackgroundCompile:
             raise
         with suppress(AttributeError, OSError):  # where there is such a thing
             os.setpriority(os.PRIO_PROCESS, self._child.pid, NICENESS)
+        atexit.register(self.cancel)  # for a program that ends without closing
         self._thread = threading.Thread(target=self._watch, name="edgecnn-compile", daemon=True)
         self._thread.start()
 
@@ -142,6 +144,7 @@ class BackgroundCompile:
 
     def cancel(self) -> None:
         """End the child and wait for it. Nothing is left behind; a second call does nothing."""
+        atexit.unregister(self.cancel)
         self._is_cancelled.set()
         self._end(signal.SIGTERM)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -132,7 +133,7 @@ class Engine:
 
     def error(self, does: str, more: str = "") -> BackendError:
         """One line: the engine, what it does not do, and the first that TensorRT said to it."""
-        said = self._said[0] if self._said else "no reason given"
+        said = _without_places(self._said[0]) if self._said else "no reason given"
         self._said.clear()
         of = f"{self.compiler} {self._api.__version__}"
         return BackendError(f"{self.what} {does} in {of}: {said}{more}")
@@ -280,6 +281,12 @@ class Engine:
         known: Sequence[Any] = tuple(getattr(names, "__members__", {}).values())
         flags = [flag.name for flag in known if int(found) & int(flag.value)]
         return f" ({', '.join(flags)})" if flags else ""
+
+
+def _without_places(said: str) -> str:
+    """What TensorRT says, without the lines of its own source that it says it in."""
+    shorter = re.sub(r" ?In \w+ at /_src/[\w./]+:\d+ ?", "", said)
+    return shorter.replace("((", "(").replace("))", ")")
 
 
 def _collector(api: Any) -> tuple[Any, list[str]]:

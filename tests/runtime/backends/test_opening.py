@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
@@ -453,6 +454,20 @@ def test_a_build_that_hangs_stalls_nobody_and_closing_leaves_no_process_behind(
     assert is_gone(int(helper.read_text()))
     assert threading.active_count() == threads
     assert len(caplog.messages) == 1, "what was cancelled has not failed"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
+def test_a_program_that_ends_without_closing_leaves_no_process_behind() -> None:
+    program = """
+import sys
+from edgecnn_runtime.backends.compiling import BackgroundCompile
+build = BackgroundCompile([sys.executable, "-c", "import time; time.sleep(600)"], print)
+print(build._child.pid)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert is_gone(int(done.stdout))
 
 
 def is_gone(pid: int) -> bool:
