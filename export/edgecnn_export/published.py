@@ -123,7 +123,8 @@ def open_timm(name: str, options: Options) -> Source:
         **_frame_to_input(config, size, options, name),
     )
     labels = options.labels or _labels(timm, network)
-    return _source("timm", name, network, spec, labels, options, network.pretrained_cfg["tag"])
+    tag = network.pretrained_cfg.get("tag", "")  # none of what was never published
+    return _source("timm", name, network, spec, labels, options, tag)
 
 
 def _create(timm: Any, name: str, options: Options) -> Any:

@@ -77,6 +77,12 @@ def test_the_device_sees_what_timms_own_transform_gives(
         assert levels.max() < 16
 
 
+def test_a_timm_network_of_which_nothing_is_published_is_exported_too() -> None:
+    source = open_source("timm:test_mambaout", Options(random=True, resolution=(64, 64)))
+    assert source.weights == "random"
+    assert _varies(source) > 1e-4
+
+
 def test_a_squashing_network_sees_the_whole_frame() -> None:
     source = open_source("timm:efficientnet_b5", Options(random=True, resolution=(64, 64)))
     assert source.spec.resize == "stretch"
