@@ -173,6 +173,7 @@ def check_target(graph: Graph, target: str) -> None:
 def _config(graph: Graph, target: str, options: BuildOptions) -> trt.IBuilderConfig:
     api, compiler, asked = graph.compiler.api, graph.compiler, options.engine
     config = graph.builder.create_builder_config()
+    compiler.set_defaults(config)
     _set_batch(graph, config, options.batch)
     config.builder_optimization_level = asked.level
     if asked.workspace_mb is not None:

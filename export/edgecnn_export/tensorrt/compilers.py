@@ -94,6 +94,18 @@ class Compiler:
             capability = getattr(self.api, "ComputeCapability")  # noqa: B009  # TensorRT-RTX alone
             config.set_compute_capability(getattr(capability, target.upper()), 0)
 
+    def set_defaults(self, config: Any) -> None:
+        """FP32 as the workstation computes it, and engines that a CUDA graph can hold.
+
+        Both allow TF32 by themselves, which rounds what enters a product to 11 bits. TensorRT-RTX
+        may keep memory to itself that a captured stream cannot ask for.
+        """
+        flags: Any = self.api.BuilderFlag
+        config.clear_flag(flags.TF32)
+        users_memory = getattr(flags, "REQUIRE_USER_ALLOCATION", None)  # TensorRT-RTX alone
+        if users_memory is not None:
+            config.set_flag(users_memory)
+
     def network_flags(self) -> int:
         """Strongly typed: a choice in TensorRT 10, and the only way since 11."""
         flag = getattr(self.api.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)

@@ -91,7 +91,7 @@ class Fake:
     starts: bool = True
     says: tuple[tuple[Any, str], ...] = ()
     fails: bool = False
-    flags: set[str] = field(default_factory=set)
+    flags: set[str] = field(default_factory=lambda: {"TF32"})
     typed: int | None = None
     config: Any = None
 
@@ -108,7 +108,7 @@ class Fake:
         api.__dict__.update(
             __version__=self.version,
             Builder=self.builder,
-            BuilderFlag=names("BuilderFlag", "VERSION_COMPATIBLE", *flags),
+            BuilderFlag=names("BuilderFlag", "TF32", "VERSION_COMPATIBLE", *flags),
             DeviceType=names("DeviceType", "GPU", "DLA"),
             HardwareCompatibilityLevel=names("Level", "NONE", "AMPERE_PLUS"),
             IBuilderConfig=Config,
@@ -168,6 +168,9 @@ class Config:
 
     def set_flag(self, flag: Any) -> None:
         self.fake.flags.add(flag.name)
+
+    def clear_flag(self, flag: Any) -> None:
+        self.fake.flags.discard(flag.name)
 
     def can_run_on_DLA(self, layer: Any) -> bool:  # noqa: N802  # TensorRT's name
         return self.fake.able

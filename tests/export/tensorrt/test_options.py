@@ -189,3 +189,18 @@ def test_a_tensorrt_before_10_3_is_too_old(
         find_compiler("tensorrt")
     here["tensorrt-rtx"] = Compiler("tensorrt-rtx", "1.7.1", here["tensorrt"].api)
     assert find_compiler("auto").name == "tensorrt-rtx"
+
+
+def test_fp32_is_not_computed_in_tf32_and_an_rtx_engine_can_be_captured(
+    rtx: Compiler, fake: Any
+) -> None:
+    made = fake()
+    config = made.configure()
+    made.compiler().set_defaults(config)
+    assert made.flags == set()
+    api: Any = rtx.api
+    real = api.Builder(api.Logger()).create_builder_config()
+    assert real.get_flag(api.BuilderFlag.TF32)
+    rtx.set_defaults(real)
+    assert not real.get_flag(api.BuilderFlag.TF32)
+    assert real.get_flag(api.BuilderFlag.REQUIRE_USER_ALLOCATION)
