@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_a_builder_that_is_told_to_stop_gives_no_engine(
         build_engine(rtx, trained_bundle / "model.fp32.onnx", "sm86", BuildOptions())
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """What is started in the background ignores SIGINT, and so would its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_middle_of_a_build_leaves_nothing_and_ends_with_130(
     rtx: Compiler,
     copy: Path,
