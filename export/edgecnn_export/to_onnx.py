@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -137,7 +138,13 @@ def to_onnx(
     except InputError:
         raise
     except Exception as error:  # of PyTorch's exporter, ONNX's checker, or a rewriting in between
-        raise ExportError(f"PyTorch cannot export this network: {one_line(error)}") from error
+        raise ExportError(f"PyTorch cannot export this network: {what_it_said(error)}") from error
+
+
+def what_it_said(error: Exception) -> str:
+    """An error of PyTorch's exporters in one line, without colours and the values of its graph."""
+    said = re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))
+    return said.partition("  [Caused by")[0].partition(" This is step")[0]
 
 
 def trace(

@@ -114,6 +114,8 @@ def _pytorch_alone(name: str) -> dict[str, str]:
     """What torch.onnx.export makes of the bare network, by exporter: `exports`, or why not."""
     import torch
 
+    from edgecnn_export.to_onnx import what_it_said
+
     library, _, inside = name.partition(":")
     if library == "timm":
         import timm
@@ -141,7 +143,7 @@ def _pytorch_alone(name: str) -> dict[str, str]:
                 torch.onnx.export(network, example, str(path), input_names=["x"], **how)
                 found[exporter] = "exports"
             except Exception as error:
-                found[exporter] = (str(error).strip() or type(error).__name__).splitlines()[0]
+                found[exporter] = what_it_said(error)
     return found
 
 
