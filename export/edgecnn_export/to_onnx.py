@@ -144,7 +144,7 @@ def to_onnx(
 def what_it_said(error: Exception) -> str:
     """An error of PyTorch's exporters in one line, without colours and the values of its graph."""
     said = re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))
-    return said.partition("  [Caused by")[0].partition(" This is step")[0]
+    return re.split(r"\s*\[Caused by|\s*This is step", said)[0]
 
 
 def trace(
