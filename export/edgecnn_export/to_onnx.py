@@ -179,7 +179,9 @@ def trace(
                 dynamo=False,
             )
         except Exception as error:
-            raise ExportError(f"PyTorch cannot export this network: {one_line(error)}") from error
+            raise ExportError(
+                f"PyTorch cannot export this network: {what_it_said(error)}"
+            ) from error
         return onnx.load(path)
 
 

@@ -15,7 +15,7 @@ from edgecnn.data import colour_crops
 from edgecnn_export.export import export
 from edgecnn_export.random_weights import randomise
 from edgecnn_export.sources import Options, Source, make_input, numbered, open_source, torch_source
-from edgecnn_export.to_onnx import ExportError, GraphOptions
+from edgecnn_export.to_onnx import ExportError, GraphOptions, what_it_said
 from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import CheckFailedError, InputError
@@ -156,3 +156,9 @@ def test_a_graph_that_was_exported_already_leaves_no_choice(tmp_path: Path) -> N
         export(source, tmp_path / "b", exporter="dynamo")
     export(source, tmp_path / "b")
     assert "exporter" not in open_bundle(tmp_path / "b").manifest.provenance
+
+
+def test_what_pytorch_says_is_cut_to_its_sense() -> None:
+    error = RuntimeError("Unsupported: this.  [Caused by the value '1 defined in (%1)\nand more")
+    assert what_it_said(error) == "Unsupported: this."
+    assert what_it_said(RuntimeError("Failed. \x1b[96mThis is step 3/3\x1b[0m of it")) == "Failed."
