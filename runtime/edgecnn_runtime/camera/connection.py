@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn_runtime.camera.quiet import quiet_opencv
 from edgecnn_runtime.camera.worth import FrameCheck
 from edgecnn_runtime.errors import SourceError, one_line
 
@@ -128,6 +129,10 @@ class Connection:
             self._thread.join(seconds)
 
     def _run(self) -> None:
+        with quiet_opencv():  # it has a word to say of every timeout
+            self._open_and_pump()
+
+    def _open_and_pump(self) -> None:
         try:
             capture = self._connect()
         except Exception as error:  # of whatever kind: it is the reader's to know
