@@ -99,7 +99,7 @@ class MjpegCapture:
         """Read one part; False at the end of the stream, or where it pauses for too long."""
         try:
             self._part = self._next_part()
-        except (OSError, HTTPException, ValueError):
+        except (OSError, HTTPException):
             self._part = None
         return self._part is not None
 
@@ -123,8 +123,8 @@ class MjpegCapture:
         while (end := _END_OF_HEADER.search(self._buffer)) is None:
             if len(self._buffer) > _LONGEST_HEADER or not self._fill():
                 return None
-        length = _LENGTH.search(self._buffer, 0, end.end())
-        del self._buffer[: end.end()]
+        header = self._take(end.end())
+        length = _LENGTH.search(header)
         return self._body(int(length[1])) if length else self._body_without_length()
 
     def _body(self, length: int) -> bytes | None:
