@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median
 from time import perf_counter_ns
 
@@ -15,10 +16,15 @@ ROUNDS = 5
 WORTH = 0.9  # of the time one after the other: below it a batch is worth waiting for
 
 
-def batch_for(model: Classifier | ImageFilter, cameras: int) -> int:
+def batch_for(
+    model: Classifier | ImageFilter, cameras: int, clock: Callable[[], int] = perf_counter_ns
+) -> int:
     """How many frames to infer at once, measured on empty ones: as many as cameras, or 1.
 
     A filter takes frames of any size, which do not fit into one batch.
+
+    Args:
+        clock: nanoseconds; tests inject their own.
     """
     count = min(cameras, LARGEST)
     if count < 2 or isinstance(model, ImageFilter):
@@ -26,11 +32,11 @@ def batch_for(model: Classifier | ImageFilter, cameras: int) -> int:
     frames = np.zeros((count, *model.manifest.input.takes), np.uint8)
     alone, together = [], []
     for _ in range(ROUNDS + 1):
-        began = perf_counter_ns()
+        began = clock()
         model.infer(frames[:1])
-        between = perf_counter_ns()
+        between = clock()
         model.infer(frames)
         alone.append(between - began)
-        together.append(perf_counter_ns() - between)
+        together.append(clock() - between)
     # The first of each size allocates.
     return count if median(together[1:]) < WORTH * count * median(alone[1:]) else 1

@@ -142,28 +142,34 @@ def test_frames_of_several_cameras_go_through_the_network_together(
         )
 
 
-def test_a_batch_is_used_only_where_it_was_measured_to_be_faster(classify: Classifier) -> None:
-    calls: list[int] = []
+class Engine:
+    """Takes a time of its own for each batch, and one for each frame in it."""
 
-    class Engine:
-        def __init__(self, per_batch: float, per_frame: float) -> None:
-            self.costs = per_batch, per_frame
+    name, input_shape = "fake", (32, 32, 3)
 
-        name, input_shape = "fake", (32, 32, 3)
+    def __init__(self, per_batch: int, per_frame: int) -> None:
+        self.costs = per_batch, per_frame
+        self.now_ns = 0
 
-        def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
-            calls.append(len(frames))
-            threading.Event().wait(self.costs[0] + self.costs[1] * len(frames))
-            return np.ones((len(frames), 3), np.float32)
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
+        self.now_ns += self.costs[0] + self.costs[1] * len(frames)
+        return np.ones((len(frames), 3), np.float32)
 
-        def close(self) -> None:
-            pass
+    def close(self) -> None:
+        pass
 
-    assert batch_for(Classifier(classify.manifest, Engine(0.02, 0.0)), 4) == 4
-    assert batch_for(Classifier(classify.manifest, Engine(0.0, 0.01)), 4) == 1
-    calls.clear()
-    assert batch_for(Classifier(classify.manifest, Engine(0.02, 0.0)), 1) == 1
-    assert calls == [], "one camera is not measured"
+
+@pytest.mark.parametrize(
+    ("per_batch", "per_frame", "cameras", "expected"),
+    [(20, 0, 4, 4), (20, 5, 20, 8), (0, 10, 4, 1), (1, 100, 4, 1), (20, 0, 1, 1)],
+)
+def test_a_batch_is_used_only_where_it_was_measured_to_be_faster(
+    classify: Classifier, per_batch: int, per_frame: int, cameras: int, expected: int
+) -> None:
+    engine = Engine(per_batch, per_frame)
+    model = Classifier(classify.manifest, engine)
+    assert batch_for(model, cameras, lambda: engine.now_ns) == expected
+    assert (engine.now_ns == 0) == (cameras == 1), "one camera is not measured"
 
 
 def test_the_same_film_twice_has_two_names(clip: Path) -> None:
