@@ -203,7 +203,7 @@ def _is_absent(why: str, name: str) -> bool:
 
 
 def _devices(machine: Machine) -> list[str]:
-    """As `camera.live.list_cameras`, which cannot be imported where OpenCV is missing."""
+    """As `camera.device.list_cameras`, which cannot be imported where OpenCV is missing."""
     found = [p for p in machine.find("dev/video*") if p.name[5:].isdecimal()]
     return [f"/dev/{p.name}" for p in sorted(found, key=lambda p: int(p.name[5:]))]
 

@@ -9,9 +9,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from edgecnn_runtime.camera.ffmpeg import check_decoder, open_film
 from edgecnn_runtime.camera.image import read_image
+from edgecnn_runtime.camera.patience import Patience
 from edgecnn_runtime.camera.quiet import quiet_opencv
+from edgecnn_runtime.camera.settings import Decoder
 from edgecnn_runtime.camera.source import Captured, stamped
 from edgecnn_runtime.errors import SourceError
 
@@ -23,6 +27,7 @@ class _FileSource:
     age_from: Literal["capture", "arrival"] = "capture"
     fps: float | None = None
     reconnects = 0
+    dropped = 0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -67,25 +72,52 @@ class ImageSource(_FileSource):
         return None
 
 
+class FrameSource(_FileSource):
+    """One picture that is in memory, uint8 (H, W, 3) BGR."""
+
+    def __init__(self, frame: NDArray[np.uint8], name: str) -> None:
+        super().__init__(name)
+        self._frame: NDArray[np.uint8] | None = frame
+
+    def read(self) -> Captured | None:
+        """The picture; None the second time."""
+        frame, self._frame = self._frame, None
+        return None if frame is None or self._stopped else stamped(frame, 0)
+
+
 class VideoSource(_FileSource):
     """A video file.
 
+    Args:
+        where: a path, or a URI that FFmpeg reads.
+        shown: the same as it may be printed.
+        patience: with a URI, what may take how long.
+
     Raises:
-        SourceError: it cannot be opened, or has no frame.
+        SourceError: it cannot be opened, has no frame, or no GPU decodes it where one has to.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(
+        self,
+        where: Path | str,
+        name: str,
+        *,
+        shown: str | None = None,
+        decoder: Decoder = "auto",
+        patience: Patience | None = None,
+    ) -> None:
         super().__init__(name)
-        self._path = path
-        with quiet_opencv():
-            self._video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-            if not self._video.isOpened():  # an OpenCV without FFmpeg, as on some devices
-                self._video = cv2.VideoCapture(str(path))
+        self._shown = shown or str(where)
+        self._video = open_film(str(where), decoder, patience)
+        if not self._video.isOpened() and decoder != "gpu":
+            with quiet_opencv():  # an OpenCV without FFmpeg, as on some devices
+                self._video = cv2.VideoCapture(str(where))
         if not self._video.isOpened():
             raise SourceError(
-                f"{path} does not open as a video: it is damaged, cut short, or in a format that"
-                " this OpenCV cannot decode"
+                f"{self._shown} does not open as a video: it is damaged, cut short, or in a format"
+                " that this OpenCV cannot decode"
             )
+        check_decoder(self._video, self._shown, decoder)
         rate = self._video.get(cv2.CAP_PROP_FPS)
         self.fps = rate if 0 < rate < 1000 else None
         self._announced = int(self._video.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -104,13 +136,13 @@ class VideoSource(_FileSource):
 
     def _check_end(self) -> None:
         if self._index == 0:
-            raise SourceError(f"{self._path} opens as a video but has no frame that decodes")
+            raise SourceError(f"{self._shown} opens as a video but has no frame that decodes")
         missing = self._announced - self._index
         if missing > 0:
             self.errors += 1
             log.warning(
                 "%s ends after %d of the %d frames that it announces: it was cut short",
-                self._path,
+                self._shown,
                 self._index,
                 self._announced,
             )

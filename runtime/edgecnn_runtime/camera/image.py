@@ -15,10 +15,13 @@ from edgecnn_runtime.errors import SourceError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
+END = b"\xff\xd9"  # of a JPEG
 _JPEG, _PNG, _BMP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"
 _TIFF = (b"II*\0", b"MM\0*")
 _NETPBM = re.compile(rb"P[2356]\s")
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))  # JPEG markers without a length
+# Inside a scan 0xFF is followed by a zero or a restart mark, or by more of itself before a marker.
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -49,15 +52,19 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         SourceError: missing, not an image, or truncated: a half image is never returned.
     """
-    data = _read(Path(path))
-    _check(data, path)
+    return decode_image(_read(Path(path)), path)
+
+
+def decode_image(data: bytes, shown: str | Path) -> NDArray[np.uint8]:
+    """As `read_image`, of a file that was read already; `shown` is its name in errors."""
+    _check(data, shown)
     with quiet_opencv():
         try:
             frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:  # larger than OpenCV allows, or a header that contradicts itself
             frame = None
     if frame is None:
-        raise SourceError(f"{path} is damaged: it cannot be decoded; replace or remove it")
+        raise SourceError(f"{shown} is damaged: it cannot be decoded; replace or remove it")
     return np.asarray(frame, np.uint8)
 
 
@@ -68,6 +75,44 @@ def check_image(path: str | Path) -> None:
         SourceError: missing, not an image, or truncated.
     """
     _check(_read(Path(path)), path)
+
+
+def decode_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+    """A JPEG that a camera sent: uint8 (H, W, 3) BGR, None where it is cut short or damaged."""
+    if jpeg_end(data) < 0:
+        return None
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # a header that contradicts itself
+        return None
+    return None if frame is None else np.asarray(frame, np.uint8)
+
+
+def jpeg_end(data: bytes | bytearray) -> int:
+    """Where a JPEG ends, behind its end mark; -1 where that is missing or not what comes next.
+
+    Walks the segments: a thumbnail inside EXIF ends with a mark of its own, and where a picture was
+    cut short, the end of the next one may follow.
+    """
+    if not data.startswith(_JPEG):
+        return -1
+    at = 2
+    while at + 2 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xD9:
+            return at + 2
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker in _ALONE:
+            at += 2
+        elif marker == 0xD8:  # the beginning of another
+            return -1
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == 0xDA:
+                found = _AFTER_SCAN.search(data, at)
+                at = found.start() if found else len(data)
+    return -1
 
 
 def resize_frame(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -94,7 +139,7 @@ def _check(data: bytes, path: str | Path) -> None:
     if not data:
         raise SourceError(f"{path} is empty; expected an image")
     if data.startswith(_JPEG):
-        whole = _jpeg_is_whole(data)
+        whole = jpeg_end(data) > 0
     elif data.startswith(_PNG):
         whole = _png_is_whole(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -109,26 +154,6 @@ def _check(data: bytes, path: str | Path) -> None:
         raise SourceError(
             f"{path} is truncated after {len(data)} bytes: its end is missing; copy it again"
         )
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Walk the segments to the scan, then look for the end mark.
-
-    A thumbnail inside EXIF ends with a mark of its own, so a search from the start would be fooled.
-    Inside the scan 0xFF is always followed by a zero or a restart mark.
-    """
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker in _ALONE:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-            if marker == 0xDA:
-                return data.find(b"\xff\xd9", at) >= 0
-    return False
 
 
 def _png_is_whole(data: bytes) -> bool:

@@ -40,14 +40,23 @@ class Source(Protocol):
         fps: frames a second as announced, None where unknown.
         reconnects: how often it was lost and came back.
         errors: how many frames could not be read and were skipped.
+        dropped: how many of a live source's a newer one replaced before `read` took them.
     """
 
-    name: str
-    is_live: bool
-    age_from: Literal["capture", "arrival"]
-    fps: float | None
-    reconnects: int
-    errors: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_live(self) -> bool: ...
+    @property
+    def age_from(self) -> Literal["capture", "arrival"]: ...
+    @property
+    def fps(self) -> float | None: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
 
     def read(self) -> Captured | None:
         """The next frame; None at the end."""

@@ -8,6 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecnn_runtime.commands.source_options import (
+    CamerasOption,
+    DecoderOption,
+    EveryFrameOption,
+    FormatOption,
+    FpsOption,
+    LoopOption,
+    OpenTimeoutOption,
+    RetriesOption,
+    RoiOption,
+    RotateOption,
+    SizeOption,
+    SkipOption,
+    SourceOption,
+    StallOption,
+    TransportOption,
+)
 from edgecnn_runtime.console import (
     BackendOption,
     CompileOption,
@@ -23,19 +40,14 @@ if TYPE_CHECKING:
     from edgecnn_runtime.stream.preview import Window
     from edgecnn_runtime.stream.result import Result
     from edgecnn_runtime.stream.run import StreamReport
+    from edgecnn_runtime.stream.summary import SourceSummary, StreamSummary
 
 WINDOWS = ("window", "display://0")
 
 
 def command(
     bundle: Annotated[str, typer.Argument(help="A bundle folder.")],
-    source: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[NAME=]URI",
-            help="Camera number, /dev/videoN, video file, image, folder or glob.",
-        ),
-    ],
+    source: SourceOption = None,
     sink: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,31 +62,55 @@ def command(
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Predictions a frame.")] = 5,
     json: JsonOption = None,
+    cameras: CamerasOption = None,
+    size: SizeOption = None,
+    fps: FpsOption = None,
+    format: FormatOption = None,
+    skip: SkipOption = 0,
+    loop: LoopOption = False,
+    roi: RoiOption = None,
+    rotate: RotateOption = 0,
+    every_frame: EveryFrameOption = False,
+    stall: StallOption = 5.0,
+    retries: RetriesOption = None,
+    open_timeout: OpenTimeoutOption = 10.0,
+    rtsp_transport: TransportOption = "tcp",
+    decoder: DecoderOption = "auto",
 ) -> int:
     """Classify or filter a camera, a video or a folder, with the age of every frame."""
-    from edgecnn_runtime.camera.sources import is_live, split_name
+    from edgecnn_runtime.camera.settings import settings_of
+    from edgecnn_runtime.camera.several import open_sources, wanted_sources
+    from edgecnn_runtime.camera.sources import is_live
     from edgecnn_runtime.opening import open_model
     from edgecnn_runtime.stream.loop import Stream
     from edgecnn_runtime.stream.run import run_stream, stop_on_signals
     from edgecnn_runtime.stream.sinks import open_sinks
 
     uris = sink or []
-    if len(source) > 1:
-        raise InputError("one --source in this version, several come in a later one; name one")
     if "-" in uris and json == "-":
         raise InputError("--sink - and --json - both want standard output; give one of them a file")
     out = console("-" if "-" in uris else json)
-    name, uri = split_name(source[0])
+    settings = settings_of(
+        {
+            **{"size": size, "fps": fps, "format": format, "skip": skip, "loop": loop, "roi": roi},
+            **{"rotate": rotate, "every_frame": every_frame, "stall": stall, "retries": retries},
+            **{"open_timeout": open_timeout, "transport": rtsp_transport, "decoder": decoder},
+        }
+    )
+    wanted = wanted_sources(source or [], cameras, settings)
     opened = open_model(
         bundle,
         backend=backend,
         precision=precision,
         threads=threads,
-        spin=not is_live(uri),
+        spin=not any(is_live(one.uri) for one in wanted),
         compile=compile,
         top_k=top_k,
     )
-    with opened as classify, Stream(classify, uri, name=name, frames=frames) as stream:
+    with (
+        opened as classify,
+        Stream(classify, open_sources(wanted), frames=frames, every_frame=every_frame) as stream,
+    ):
         is_random = classify.manifest.is_random
         window = _window(uris, headless, is_random)
         if is_random:
@@ -82,7 +118,7 @@ def command(
         with stop_on_signals(stream):
             sinks = open_sinks(
                 [u for u in uris if u not in WINDOWS],
-                lossless=not stream.source.is_live,
+                lossless=not stream.is_live,
                 fps=stream.source.fps,
                 random_weights=is_random,
             )
@@ -116,21 +152,31 @@ def _status(result: Result, fps: float) -> None:
         sys.stderr.flush()
 
 
+def _faults(of: StreamSummary | SourceSummary) -> str:
+    lost = f", {of.dropped} dropped" if of.dropped else ""
+    lost += f", {of.errors} unreadable" if of.errors else ""
+    return lost + (f", {of.reconnects} reconnects" if of.reconnects else "")
+
+
 def _print(report: StreamReport, out: Console) -> None:
     from edgecnn_runtime.latency.report import latency_table
 
     if sys.stderr.isatty():
         sys.stderr.write("\r" + " " * 100 + "\r")
-    one = report.sources[0]
-    lost = f", {one.dropped} dropped" if one.dropped else ""
-    faults = f", {one.errors} unreadable" if one.errors else ""
-    faults += f", {one.reconnects} reconnects" if one.reconnects else ""
+    sources = report.sources
+    what = sources[0].name if len(sources) == 1 else f"{len(sources)} sources"
     out.print(
         f"{report.model} on {', then '.join(report.backends) or report.backend}:"
-        f" {report.frames} frames of {one.name}"
-        f" at {report.fps:.1f} fps{lost}{faults}",
+        f" {report.frames} frames of {what} at {report.fps:.1f} fps{_faults(report)}",
         markup=False,
     )
+    for one in sources if len(sources) > 1 else ():
+        ended = f"  ENDED: {one.error}" if one.error else ""
+        out.print(
+            f"  {one.name}: {one.frames} frames at {one.fps:.1f} fps{_faults(one)}, age"
+            f" {one.frame_age.p50:.1f} ms (p99 {one.frame_age.p99:.1f}){ended}",
+            markup=False,
+        )
     for label, count in list(report.labels.items())[:5]:
         out.print(f"  {count / report.frames:6.1%}  {label}", markup=False)
     stages = report.stages
@@ -146,7 +192,8 @@ def _print(report: StreamReport, out: Console) -> None:
         ),
         soft_wrap=False,
     )
-    out.print(f"frame age counts from {one.age_from} to result, waiting included")
+    since = " or ".join(sorted({one.age_from for one in sources}))
+    out.print(f"frame age counts from {since} to result, waiting included")
     for sink in report.sinks:
         dropped = f", {sink.dropped} dropped" if sink.dropped else ""
         state = f"  FAILED: {sink.error}" if sink.error else ""

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceSummary:
-    """One source. `age_from` says what `frame_age` counts from."""
+    """One source.
+
+    Attributes:
+        age_from: what `frame_age` counts from.
+        error: what ended it before its time, None where nothing did.
+    """
 
     name: str
     frames: int
@@ -23,6 +28,7 @@ class SourceSummary:
     errors: int
     frame_age: Percentiles
     age_from: Literal["capture", "arrival"]
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,29 +60,31 @@ class StreamSummary:
 
 def summarise(stream: Stream) -> StreamSummary:
     """Take the figures of a stream."""
-    frames, fps = stream.times.infer.count, round(stream.fps, 3)
-    source, manifest = stream.source, stream.classifier.manifest
-    frame_age = Percentiles.of(stream.frame_age)
-    one = SourceSummary(
-        source.name,
-        frames,
-        stream.dropped,
-        fps,
-        source.reconnects,
-        source.errors,
-        frame_age,
-        source.age_from,
-    )
+    manifest = stream.classifier.manifest
+    sources = [
+        SourceSummary(
+            name=feed.source.name,
+            frames=feed.frames,
+            dropped=feed.dropped,
+            fps=round(feed.fps, 3),
+            reconnects=feed.source.reconnects,
+            errors=feed.source.errors,
+            frame_age=Percentiles.of(feed.frame_age),
+            age_from=feed.source.age_from,
+            error=feed.error,
+        )
+        for feed in stream.feeds
+    ]
     return StreamSummary(
-        frames=frames,
+        frames=stream.times.infer.count,
         dropped=stream.dropped,
-        fps=fps,
-        reconnects=source.reconnects,
-        errors=source.errors,
+        fps=round(stream.fps, 3),
+        reconnects=sum(one.reconnects for one in sources),
+        errors=sum(one.errors for one in sources),
         end_to_end=Percentiles.of(stream.times.end_to_end),
-        frame_age=frame_age,
+        frame_age=Percentiles.of(stream.frame_age),
         stages=stream.times.stages(),
-        sources=[one],
+        sources=sources,
         backend=stream.classifier.backend.name,
         model=manifest.model.name,
         weights=manifest.weights,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,13 +124,28 @@ def test_an_intact_video_ends_without_a_warning(
     assert not caplog.records
 
 
-@pytest.mark.parametrize(
-    "uri", ["rtsp://me:secret@cam/1", "csi://0", "http://me:secret@h/x?token=secret"]
-)
-def test_a_kind_of_a_later_version_names_what_this_one_takes(uri: str) -> None:
-    with pytest.raises(SourceError, match="is not read by this version; expected a camera") as got:
+def test_a_scheme_that_is_not_read_names_what_is() -> None:
+    with pytest.raises(SourceError, match="ftp:// is not read by this version; expected a camera"):
+        open_source("ftp://me:secret@host/x.mp4")
+
+
+@pytest.mark.parametrize("uri", ["csi://0", "videotestsrc ! fakesink"])
+def test_an_opencv_without_gstreamer_is_one_line(uri: str) -> None:
+    if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        pytest.skip("this OpenCV has GStreamer")
+    with pytest.raises(SourceError, match="needs an OpenCV that was built with GStreamer") as got:
         open_source(uri)
+    assert "\n" not in str(got.value)
+
+
+@pytest.mark.parametrize("uri", ["rtsp://me:secret@{}/1", "http://me:secret@{}/x?token=secret"])
+def test_a_camera_that_nobody_answers_for_is_one_line_without_its_password(uri: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(SourceError, match="Connection refused") as got:
+        open_source(uri.format(host))
     assert "secret" not in str(got.value)
+    assert "\n" not in str(got.value)
 
 
 def test_a_path_that_does_not_exist_is_an_error() -> None:

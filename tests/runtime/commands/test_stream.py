@@ -70,18 +70,59 @@ def test_random_weights_are_said_in_the_terminal(
     assert "RANDOM WEIGHTS" in capsys.readouterr().out
 
 
-def test_several_sources_are_promised_for_later(
+def test_several_sources_of_a_file_and_the_command_line_are_answered_together(
+    bundle: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cameras, result = tmp_path / "cameras.toml", tmp_path / "x.json"
+    cameras.write_text(f'[back]\nuri = "{clip}"\nskip = 1\n[gone]\nuri = "96"\nretries = 0\n')
+    command = ["stream", str(bundle), "--source", f"front={clip}", "--cameras", str(cameras)]
+    assert run([*command, "--headless", "--json", str(result)]) == 0, "some were alive"
+    written = json.loads(result.read_text())
+    frames = {one["name"]: one["frames"] for one in written["sources"]}
+    assert frames == {"front": 40, "back": 20, "gone": 0}
+    assert written["frames"] == 60
+    (gone,) = (one for one in written["sources"] if one["name"] == "gone")
+    assert "no camera 96" in gone["error"]
+    out = capsys.readouterr().out
+    assert "60 frames of 3 sources" in out
+    assert "gone: 0 frames" in out
+
+
+def test_sources_of_which_none_lives_are_status_2(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["stream", str(bundle), "--source", "0", "--source", "1"]) == 2
-    assert "several come in a later one" in capsys.readouterr().err
+    command = ["stream", str(bundle), "--source", "96", "--source", "97", "--retries", "0"]
+    assert run([*command, "--headless"]) == 2
+    assert "is given up after 0 attempts: no camera 9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "no source is named; give --source URI or --cameras FILE.toml"),
+        (["--source", "a=0", "--source", "a=1"], "two sources are named 'a'"),
+        (["--source", "0", "--size", "640"], "expected WIDTHxHEIGHT, as 640x480"),
+        (["--source", "0", "--rotate", "45"], "unknown rotate '45'"),
+        (["--source", "0", "--rtsp-transport", "http"], "unknown transport 'http'"),
+        (["--source", "0", "--stall", "0"], "expected a number above 0"),
+        (["--cameras", "none.toml"], "none.toml cannot be read: No such file"),
+    ],
+)
+def test_a_wrong_option_of_a_source_is_one_line(
+    bundle: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["stream", str(bundle), *options, "--headless"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("nothing.mp4", "no such source: nothing.mp4"),
-        ("rtsp://me:secret@cam/1", "rtsp:// is not read by this version"),
+        ("ftp://me:secret@cam/1", "ftp:// is not read by this version"),
+        ("rtsp://me:secret@127.0.0.1:9/1", "Connection refused"),
         ("${NOT_SET_HERE}", "not set"),
     ],
 )

@@ -20,7 +20,7 @@ FRAME = np.zeros((24, 32, 3), np.uint8)
 class Camera:
     """A live source that gives a frame whenever the test lets it."""
 
-    name, is_live, fps, reconnects, errors = "camera", True, 30.0, 0, 0
+    name, is_live, fps, reconnects, errors, dropped = "camera", True, 30.0, 0, 0, 0
     age_from: Literal["capture", "arrival"] = "arrival"
 
     def __init__(self, error: Exception | None = None) -> None:

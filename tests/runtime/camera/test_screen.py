@@ -1,0 +1,65 @@
+"""The screen through a substituted mss: whatever display there is, or none."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edgecnn_runtime.camera.sources import open_source
+from edgecnn_runtime.errors import SourceError
+
+_pixels = np.random.default_rng(1).integers(0, 256, (60, 80, 4), np.uint8)
+
+
+class Grabber:
+    monitors = ({}, {"left": 0, "top": 0, "width": 80, "height": 60})
+
+    def grab(self, area: dict[str, int]) -> SimpleNamespace:
+        return SimpleNamespace(bgra=_pixels.tobytes(), width=area["width"], height=area["height"])
+
+    def close(self) -> None:
+        pass
+
+
+def install(monkeypatch: pytest.MonkeyPatch, grabber: object) -> None:
+    module = ModuleType("mss")
+    module.mss = grabber  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mss", module)
+
+
+def test_a_still_screen_goes_on_being_read_and_is_dated_at_capture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, Grabber)
+    source = open_source("screen://1?fps=100")
+    assert (source.name, source.age_from, source.fps) == ("screen", "capture", 100)
+    for _ in range(3):
+        captured = source.read()
+        assert captured is not None
+        assert (captured.frame == _pixels[:, :, :3]).all()
+    source.stop()
+    source.close()
+
+
+def test_a_machine_without_mss_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mss", None)
+    with pytest.raises(SourceError, match="screen:// needs mss: pip install mss"):
+        open_source("screen://")
+
+
+def test_a_machine_without_a_display_or_that_screen_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, Grabber)
+    with pytest.raises(SourceError, match="no screen 7; there are 1, counted from 1"):
+        open_source("screen://7")
+
+    def none() -> Grabber:
+        raise RuntimeError("$DISPLAY not set")
+
+    install(monkeypatch, none)
+    with pytest.raises(SourceError, match=r"the screen cannot be read: \$DISPLAY not set"):
+        open_source("screen://")

@@ -1,0 +1,185 @@
+"""Several cameras on one engine, and whether the age that is told of a frame is true."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn_runtime.camera.settings import settings_of
+from edgecnn_runtime.camera.several import Wanted, open_sources
+from edgecnn_runtime.camera.source import Captured, Source
+from edgecnn_runtime.camera.synthetic import Synthetic, SyntheticSource, burned
+from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.errors import SourceError
+from edgecnn_runtime.stream.batching import batch_for
+from edgecnn_runtime.stream.loop import Stream
+from edgecnn_runtime.stream.result import Result
+from edgecnn_runtime.stream.run import run_stream
+from edgecnn_runtime.stream.sinks import Sink
+
+FPS = 20.0
+
+
+def cameras(count: int, frames: int | None = None) -> list[Source]:
+    made = (Synthetic((160, 120), FPS, seed, frames) for seed in range(count))
+    return [SyntheticSource(f"camera-{what.seed}", what) for what in made]
+
+
+class Dies(SyntheticSource):
+    """A camera that is given up after some frames."""
+
+    def read(self) -> Captured | None:
+        captured = super().read()
+        if captured is not None and captured.index >= 10:
+            raise SourceError("camera camera-3 is given up")
+        return captured
+
+
+def test_the_age_that_is_told_of_a_frame_is_that_which_its_pixels_tell(
+    classify: Classifier,
+) -> None:
+    apart = []
+    for result in Stream(classify, cameras(1), frames=40):
+        now = perf_counter_ns()
+        made_ns = burned(result.frame)
+        assert made_ns is not None
+        apart.append((now - made_ns) / 1e6 - result.frame_age_ms)
+    assert min(apart) >= 0, "the answer was there before now"
+    assert np.median(apart) < 2
+
+
+def test_a_sink_ten_times_too_slow_makes_no_frame_older(classify: Classifier) -> None:
+    period = 1 / FPS
+    let_go = threading.Event()
+
+    class Slow:
+        def write(self, result: Result) -> None:
+            let_go.wait(10 * period)
+
+        def close(self) -> None:
+            pass
+
+    def end(result: Result, fps: float) -> None:
+        if result.index >= 50:
+            let_go.set()
+
+    sink = Sink("slow", Slow(), lossless=False)
+    report = run_stream(Stream(classify, cameras(1, 60)), [sink], on_status=end)
+    assert report.frame_age.p99 <= 2 * period * 1000 + report.stages.infer.p99
+    assert report.sinks[0].dropped > 20
+
+
+def test_eight_cameras_share_one_engine_evenly_and_one_that_dies_leaves_the_others_alone(
+    classify: Classifier,
+) -> None:
+    sources = cameras(8, 60)
+    sources[3] = Dies("camera-3", Synthetic((160, 120), FPS, 3))
+    stream = Stream(classify, sources)
+    results = list(stream)
+    summary = stream.summary()
+    assert len(results) == summary.frames == sum(one.frames for one in summary.sources)
+    dead = summary.sources[3]
+    assert (dead.frames <= 10, dead.error) == (True, "camera camera-3 is given up")
+    alive = [one for one in summary.sources if one.name != "camera-3"]
+    assert [one.error for one in alive] == [None] * 7
+    frames = [one.frames for one in alive]
+    assert min(frames) >= 0.9 * max(frames)
+    for result in results[::20]:
+        assert result.predictions == classify(result.frame)
+
+
+def test_a_source_that_is_slow_to_answer_for_all_gets_no_more_than_its_turn(
+    classify: Classifier,
+) -> None:
+    """One camera is ten times as fast as the others, and the engine too slow for all."""
+    fast = SyntheticSource("fast", Synthetic((160, 120), 400.0, 0))
+    slow = [SyntheticSource(f"slow-{n}", Synthetic((160, 120), 40.0, n)) for n in range(3)]
+    counts: dict[str, int] = {}
+    for result in Stream(classify, [fast, *slow], frames=80, batch=1):
+        counts[result.source] = counts.get(result.source, 0) + 1
+        threading.Event().wait(0.012)
+    assert counts["fast"] <= 0.5 * 80
+    assert min(counts.values()) >= 10
+
+
+def test_every_frame_of_a_live_source_is_answered_as_far_as_the_queue_reaches(
+    classify: Classifier,
+) -> None:
+    indices = []
+    for result in Stream(classify, cameras(1, 20), every_frame=True):
+        indices.append(result.index)
+        if result.index == 0:
+            threading.Event().wait(0.3)  # six frames' time
+    assert indices == list(range(indices[-1] + 1))
+    assert indices[-1] >= 18
+
+
+def test_frames_of_several_cameras_go_through_the_network_together(
+    classify: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    infer = classify.backend.infer
+
+    def counted(frames: NDArray[np.uint8]) -> NDArray[Any]:
+        sizes.append(len(frames))
+        return infer(frames)
+
+    monkeypatch.setattr(classify.backend, "infer", counted)
+    results = []
+    for result in Stream(classify, cameras(4, 10), batch=4):
+        results.append(result)
+        threading.Event().wait(0.02)
+    assert max(sizes) > 1
+    for result in results:
+        assert result.predictions[0].probability == pytest.approx(
+            classify(result.frame)[0].probability, abs=1e-6
+        )
+
+
+class Engine:
+    """Takes a time of its own for each batch, and one for each frame in it."""
+
+    name, input_shape = "fake", (32, 32, 3)
+
+    def __init__(self, per_batch: int, per_frame: int) -> None:
+        self.costs = per_batch, per_frame
+        self.now_ns = 0
+
+    def infer(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
+        self.now_ns += self.costs[0] + self.costs[1] * len(frames)
+        return np.ones((len(frames), 3), np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("per_batch", "per_frame", "cameras", "expected"),
+    [(20, 0, 4, 4), (20, 5, 20, 8), (0, 10, 4, 1), (1, 100, 4, 1), (20, 0, 1, 1)],
+)
+def test_a_batch_is_used_only_where_it_was_measured_to_be_faster(
+    classify: Classifier, per_batch: int, per_frame: int, cameras: int, expected: int
+) -> None:
+    engine = Engine(per_batch, per_frame)
+    model = Classifier(classify.manifest, engine)
+    assert batch_for(model, cameras, lambda: engine.now_ns) == expected
+    assert (engine.now_ns == 0) == (cameras == 1), "one camera is not measured"
+
+
+def test_the_same_film_twice_has_two_names(clip: Path) -> None:
+    sources = open_sources([Wanted(str(clip)), Wanted(str(clip)), Wanted(str(clip), "pan")])
+    assert [source.name for source in sources] == ["pan.mp4", "pan.mp4-2", "pan"]
+    for source in sources:
+        source.close()
+
+
+def test_a_film_that_is_absent_is_an_error_beside_a_camera_that_is(clip: Path) -> None:
+    settings = settings_of({"retries": 1})
+    with pytest.raises(SourceError, match="no such source"):
+        open_sources([Wanted(str(clip)), Wanted("nothing.mp4"), Wanted("97", None, settings)])
