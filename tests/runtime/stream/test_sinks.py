@@ -10,11 +10,12 @@ import pytest
 
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import InputError
-from edgecnn_runtime.stream.json_lines import JsonLines
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.run import StreamReport, run_stream
-from edgecnn_runtime.stream.sinks import WAITING, Sink, open_sinks
+from edgecnn_runtime.stream.sink import WAITING, Sink
+from edgecnn_runtime.stream.sinks import open_sinks
+from edgecnn_runtime.stream.text_files import JsonLine, TextFile
 
 
 def streamed(classify: Classifier, clip: Path, *uris: object) -> StreamReport:
@@ -150,7 +151,7 @@ def test_an_unknown_sink_names_what_there_is_and_leaves_no_part_of_the_others(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(InputError, match=r"expected window, FILE\.mp4"):
-        open_sinks([str(tmp_path / "x.mp4"), "mqtt://broker"], lossless=True)
+        open_sinks([str(tmp_path / "x.mp4"), "what://ever"], lossless=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -174,7 +175,7 @@ def test_frames_of_other_sizes_are_fitted_into_the_recording(
 def test_standard_output_stays_open_after_a_sink_on_it(
     classify: Classifier, clip: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    writer = JsonLines(None)
+    writer = TextFile(None, JsonLine())
     writer.write(next(iter(Stream(classify, clip, frames=1))))
     writer.close()
     print("still open")
