@@ -78,10 +78,11 @@ class Histogram:
 
     def add(self, other: Histogram) -> None:
         """Count all that another histogram of the same `bits` holds."""
-        if not other.count:
+        count = other.count  # before the buckets, see percentiles_ns
+        if not count:
             return
         self._counts = array("Q", map(int.__add__, self._counts, other._counts))
         self.min_ns = min(self.min_ns, other.min_ns) if self.count else other.min_ns
         self.max_ns = max(self.max_ns, other.max_ns)
-        self.count += other.count
+        self.count += count
         self.total_ns += other.total_ns

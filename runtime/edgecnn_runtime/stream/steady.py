@@ -79,11 +79,8 @@ class Majority:
             self._frames.popleft()
         votes = Counter(p.index for _, p in self._frames)
         leader, most = votes.most_common(1)[0]
-        if (
-            self._current is None
-            or self._current not in votes
-            or (most > votes[self._current] + MARGIN * len(self._frames))
-        ):
+        held = votes[self._current] if self._current is not None else 0
+        if not held or most > held + MARGIN * len(self._frames):
             self._current = leader
         of_it = [p for _, p in self._frames if p.index == self._current]
         mean = sum(p.probability for p in of_it) / len(of_it)
