@@ -55,11 +55,11 @@ class Page:
         self._first = self._first or result.source
         pictures, plain = self.server.pictures, f"plain:{result.source}"
         if pictures.is_watched(plain):
-            pictures.publish(plain, encode_jpeg(_within(result.shown), QUALITY))
+            pictures.publish(plain, encode_jpeg(within(result.shown), QUALITY))
         names = [result.source, ""] if result.source == self._first else [result.source]
         watched = [name for name in names if pictures.is_watched(name)]
         if watched:
-            shown = _within(result.shown)
+            shown = within(result.shown)
             drawn = annotate(shown, result, random_weights=self._random_weights)
             picture = encode_jpeg(drawn, QUALITY)
             for name in watched:
@@ -102,7 +102,8 @@ def open_page(
     return Page(server, random_weights=random_weights)
 
 
-def _within(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def within(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture in a size for the page, uint8 (H, W, 3) BGR."""
     longest = max(picture.shape[:2])
     if longest <= LARGEST:
         return picture
