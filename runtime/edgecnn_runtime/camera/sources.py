@@ -71,6 +71,10 @@ def open_source(uri: int | str | Path, *, name: str | None = None) -> Source:
     if not plain:
         raise SourceError(f"the source is empty; expected {TAKEN}")
     scheme = _SCHEME.match(plain)
+    if scheme and scheme[1] == "browser":
+        from edgecnn_runtime.stream.page.browser import open_browser
+
+        return open_browser(plain, name=name)
     if scheme:
         raise SourceError(
             f"{redacted(text)!r}: {scheme[1]}:// is not read by this version; expected {TAKEN}"
@@ -85,7 +89,8 @@ def open_source(uri: int | str | Path, *, name: str | None = None) -> Source:
 
 def is_live(uri: int | str | Path) -> bool:
     """Whether a URI names a camera, whose frames come at their own pace. Opens nothing."""
-    return _camera_number(expand(str(uri))) is not None
+    plain = expand(str(uri))
+    return plain.startswith("browser://") or _camera_number(plain) is not None
 
 
 def _camera_number(plain: str) -> int | None:

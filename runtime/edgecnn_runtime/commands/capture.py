@@ -103,7 +103,6 @@ def _views(
             shown = CapturePage(collector, source.name, port)
         except OSError as error:
             raise InputError(f"--page {port}: {error.strerror}; name another port") from error
-        sys.stderr.write(f"edgecnn capture: {shown.server.url}\n")
         views.append(shown)
     elif not headless:
         problem = window_problem()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -53,12 +54,27 @@ class Asked:
     page: int | None = None
     save_events: str | None = None
     keep_uncertain: str | None = None
+    sources: Sequence[str] = ()
 
     def uris(self) -> list[str]:
-        """The sinks that they stand for."""
+        """The sinks that they stand for; the page that takes a browser's camera shows it too."""
         named = {
             f"http://127.0.0.1:{self.page}": self.page,
             f"events:{self.save_events}": self.save_events,
             f"uncertain:{self.keep_uncertain}": self.keep_uncertain,
         }
-        return [uri for uri, value in named.items() if value is not None]
+        asked = [uri for uri, value in named.items() if value is not None]
+        browsers = [f"http://{host}:{port}" for host, port in map(_browser, self.sources) if host]
+        return [*asked, *(uri for uri in browsers if uri not in asked)]
+
+
+def _browser(source: str) -> tuple[str, int]:
+    """Host and port of a `browser://` source; no host of any other."""
+    from edgecnn_runtime.camera.sources import expand, split_name
+
+    plain = expand(split_name(source)[1])
+    if not plain.startswith("browser://"):
+        return "", 0
+    from edgecnn_runtime.stream.page.browser import browser_address
+
+    return browser_address(plain)

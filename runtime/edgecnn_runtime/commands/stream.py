@@ -83,7 +83,7 @@ def command(
 
     if save_events and not event:
         raise InputError("--save-events needs to know of which: add --event LABEL:SECONDS")
-    uris = [*(sink or []), *Asked(page, save_events, keep_uncertain).uris()]
+    uris = [*(sink or []), *Asked(page, save_events, keep_uncertain, source).uris()]
     if len(source) > 1:
         raise InputError("one --source in this version, several come in a later one; name one")
     if "-" in uris and json == "-":

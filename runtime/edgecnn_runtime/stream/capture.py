@@ -12,9 +12,8 @@ from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.collecting import Collector
 from edgecnn_runtime.stream.kept_frames import encode_jpeg
-from edgecnn_runtime.stream.page.pictures import Pictures
-from edgecnn_runtime.stream.page.server import PageServer
-from edgecnn_runtime.stream.page.writer import FASTEST, QUALITY, PageState, within
+from edgecnn_runtime.stream.page.server import open_server
+from edgecnn_runtime.stream.page.writer import FASTEST, QUALITY, within
 
 QUIT = ("q", "\x1b")
 PAUSE = (" ", "0")
@@ -59,17 +58,11 @@ class CapturePage:
 
     def __init__(self, collector: Collector, source: str, port: int) -> None:
         self._collector, self._source, self._next = collector, source, 0.0
-        self.server = PageServer(
-            "127.0.0.1",
-            port,
-            state=lambda: PageState(None, collector.state()),
-            pictures=Pictures(),
-            act=self._act,
-        )
+        self.server = open_server("127.0.0.1", port)
+        self.server.capture = collector.state
+        self.server.acts["/class"] = self._choose
 
-    def _act(self, path: str, query: dict[str, str], body: bytes) -> object:
-        if path != "/class":
-            return None
+    def _choose(self, query: dict[str, str], body: bytes) -> object:
         self._collector.choose(query.get("name") or None)
         return self._collector.state()
 

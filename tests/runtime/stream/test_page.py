@@ -242,7 +242,8 @@ def test_a_token_of_the_user_s_is_never_printed(
 
 def test_a_post_from_another_page_is_refused(open_live: Open) -> None:
     done: list[str] = []
-    page = open_live(act=lambda path, query, body: done.append(path) or "done")
+    page = open_live()
+    page.server.acts["/x"] = lambda query, body: done.append("/x")
     assert get(page, "/x", "POST", b"", Origin="http://evil.example", Host="localhost")[0] == 403
     assert done == []
     assert get(page, "/x", "POST", b"", Origin="http://localhost", Host="localhost")[0] == 200
@@ -265,3 +266,15 @@ def test_on_this_machine_alone_no_token_is_needed(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "camera.local", ""])
 def test_everywhere_else_one_is(host: str) -> None:
     assert not Access(host).is_allowed(None, None, None)
+
+
+def test_two_that_show_something_at_one_address_share_its_server(
+    live: Live, free_port: int
+) -> None:
+    one, other = open_page(live, port=free_port), open_page(live, port=free_port)
+    assert one.server is other.server
+    one.close()
+    assert get(other, "/state.json")[0] == 200
+    other.close()
+    with pytest.raises(ConnectionRefusedError):
+        get(other, "/state.json")

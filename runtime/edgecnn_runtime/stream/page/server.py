@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -15,9 +17,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from edgecnn_runtime.stream.live import Snapshot
 from edgecnn_runtime.stream.page.access import COOKIE, Access, is_same_origin
 from edgecnn_runtime.stream.page.pictures import Pictures
 from edgecnn_runtime.stream.page.prometheus import CONTENT_TYPE, exposition
+
+log = logging.getLogger("edgecnn")
 
 MOST = 64  # connections at a time; more are turned away
 TIMEOUT = 20.0  # seconds in which a viewer must have taken a picture, or said what it wants
@@ -29,17 +34,29 @@ POLICY = (
 )
 BOUNDARY = "edgecnn-frame"
 
-State = Callable[[], object]
-Act = Callable[[str, dict[str, str], bytes], object]
+Act = Callable[[dict[str, str], bytes], object]
+
+
+@dataclass(frozen=True)
+class PageState:
+    """What the page asks for twice a second; each part is None where nobody gives it."""
+
+    figures: Snapshot | None
+    capture: object
+    camera: object
 
 
 class PageServer(ThreadingHTTPServer):
     """Serves the page, `/state.json`, `/video.mjpg`, `/frame.jpg` and `/metrics`.
 
-    Args:
-        state: what the page shows, as anything that msgspec encodes.
-        snapshot: figures for Prometheus; None for none.
-        act: answers a POST: its path, query and body; raises ValueError with what is wrong.
+    One is made by `open_server`, and shared by all that have something to show at its address.
+
+    Attributes:
+        pictures: what is shown as a film.
+        figures: of a stream, for the page and Prometheus.
+        capture: where a session of collecting photographs stands.
+        camera: where the camera of the browser itself stands.
+        acts: what a POST to a path does, with its query and body; may raise ValueError.
 
     Raises:
         OSError: the port is taken, or not ours to take.
@@ -49,19 +66,14 @@ class PageServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = MOST
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        state: State,
-        pictures: Pictures,
-        token: str | None = None,
-        snapshot: Callable[[], Any] | None = None,
-        act: Act | None = None,
-    ) -> None:
-        self.state, self.pictures, self.snapshot, self.act = state, pictures, snapshot, act
+    def __init__(self, host: str, port: int, token: str | None = None) -> None:
+        self.pictures = Pictures()
+        self.figures: Callable[[], Snapshot] | None = None
+        self.capture: Callable[[], object] | None = None
+        self.camera: Callable[[], object] | None = None
+        self.acts: dict[str, Act] = {}
         self.access = Access(host, token)
+        self.users, self.asked = 1, (host, port)
         self._free = threading.BoundedSemaphore(MOST)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         self.address_family = found[0]
@@ -80,6 +92,14 @@ class PageServer(ThreadingHTTPServer):
         shown = f"[{host}]" if ":" in host else host
         token = f"?token={self.access.token}" if self.access.is_made_here else ""
         return f"http://{shown}:{port}/{token}"
+
+    def state(self) -> PageState:
+        """What there is to show."""
+        return PageState(
+            self.figures() if self.figures is not None else None,
+            self.capture() if self.capture is not None else None,
+            self.camera() if self.camera is not None else None,
+        )
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's asks the network for our name
@@ -107,7 +127,12 @@ class PageServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def close(self) -> None:
-        """Stop answering. Viewers are not waited for."""
+        """Stop answering, once the last of its users closes it. Viewers are not waited for."""
+        with _opening:
+            self.users -= 1
+            if self.users:
+                return
+            _servers.pop(self.asked, None)
         self.pictures.close()
         self.shutdown()
         self.server_close()
@@ -139,18 +164,19 @@ class _Handler(BaseHTTPRequestHandler):
         if not is_same_origin(self.headers["Origin"], self.headers["Host"]):
             self._say(HTTPStatus.FORBIDDEN, "a POST from another page")
             return
+        act = self.server.acts.get(self._path())
+        if act is None:
+            self._say(HTTPStatus.NOT_FOUND, "there is nothing here to do")
+            return
         body = self._body()
         if body is None:
             return
         try:
-            answer = self.server.act(self._path(), self.query, body) if self.server.act else None
+            answer = act(self.query, body)
         except ValueError as error:
             self._say(HTTPStatus.BAD_REQUEST, str(error))
             return
-        if answer is None:
-            self._say(HTTPStatus.NOT_FOUND, "there is nothing here to do")
-        else:
-            self._send(msgspec.json.encode(answer), "application/json")
+        self._send(msgspec.json.encode(answer), "application/json")
 
     def _path(self) -> str:
         return urlsplit(self.path).path
@@ -188,10 +214,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(msgspec.json.encode(self.server.state()), "application/json")
 
     def metrics(self) -> None:
-        if self.server.snapshot is None:
+        if self.server.figures is None:
             self._say(HTTPStatus.NOT_FOUND, "no figures here")
         else:
-            self._send(exposition(self.server.snapshot()).encode(), CONTENT_TYPE)
+            self._send(exposition(self.server.figures()).encode(), CONTENT_TYPE)
 
     def _wanted(self) -> str:
         """Which picture: annotated unless it is said to be plain."""
@@ -262,3 +288,29 @@ _GET: dict[str, Callable[[_Handler], None]] = {
     "/frame.jpg": _Handler.frame,
     "/metrics": _Handler.metrics,
 }
+
+
+_servers: dict[tuple[str, int], PageServer] = {}
+_opening = threading.Lock()
+
+
+def open_server(host: str, port: int, token: str | None = None) -> PageServer:
+    """The server at an address, which whoever asks for the same one shares; each closes it.
+
+    Args:
+        port: 0 for any that is free.
+        token: that viewers must show; made where None and others can reach the host.
+
+    Raises:
+        OSError: the port is taken by somebody else.
+    """
+    with _opening:
+        found = _servers.get((host, port)) if port else None
+        if found is not None:
+            found.users += 1
+            return found
+        server = PageServer(host, port, token)
+        if port:
+            _servers[host, port] = server
+    log.warning("page: %s", server.url)
+    return server

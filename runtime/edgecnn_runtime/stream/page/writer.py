@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 
 import cv2
@@ -12,25 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn_runtime.stream.kept_frames import encode_jpeg
-from edgecnn_runtime.stream.live import Live, Snapshot
+from edgecnn_runtime.stream.live import Live
 from edgecnn_runtime.stream.overlay import annotate
-from edgecnn_runtime.stream.page.pictures import Pictures
-from edgecnn_runtime.stream.page.server import Act, PageServer
+from edgecnn_runtime.stream.page.server import PageServer, open_server
 from edgecnn_runtime.stream.result import Result
-
-log = logging.getLogger("edgecnn")
 
 LARGEST = 1280  # pixels of the longer side of a picture on the page
 FASTEST = 25.0  # pictures a second
 QUALITY = 80
-
-
-@dataclass(frozen=True)
-class PageState:
-    """What the page asks for twice a second. `capture` is of the verb of that name."""
-
-    figures: Snapshot | None
-    capture: object = None
 
 
 class Page:
@@ -77,28 +63,14 @@ def open_page(
     port: int = 8080,
     token: str | None = None,
     random_weights: bool = False,
-    capture: Callable[[], object] | None = None,
-    act: Act | None = None,
 ) -> Page:
-    """Start a server for a stream's page.
-
-    Args:
-        port: 0 for any that is free.
-        token: that viewers must show; made and told where others can reach the host.
+    """Show a stream on the page at an address, see `open_server`.
 
     Raises:
         OSError: the port is taken.
     """
-    server = PageServer(
-        host,
-        port,
-        state=lambda: PageState(live.snapshot(), capture() if capture else None),
-        pictures=Pictures(),
-        token=token,
-        snapshot=live.snapshot,
-        act=act,
-    )
-    log.warning("live page: %s", server.url)
+    server = open_server(host, port, token)
+    server.figures = live.snapshot
     return Page(server, random_weights=random_weights)
 
 
