@@ -137,7 +137,7 @@ def _window(uris: list[str], headless: bool, is_random: bool) -> Window | None:
 
 
 def _print(report: StreamReport, out: Console) -> None:
-    from edgecnn_runtime.latency.report import latency_table
+    from edgecnn_runtime.latency.report import latency_table, trtexec_lines
 
     one = report.sources[0]
     lost = f", {one.dropped} dropped" if one.dropped else ""
@@ -165,6 +165,7 @@ def _print(report: StreamReport, out: Console) -> None:
         soft_wrap=False,
     )
     out.print(f"frame age counts from {one.age_from} to result, waiting included")
+    out.print(trtexec_lines(report.fps, report.end_to_end), markup=False)
     for sink in report.sinks:
         dropped = f", {sink.dropped} dropped" if sink.dropped else ""
         state = f"  FAILED: {sink.error}" if sink.error else ""

@@ -34,7 +34,7 @@ class Mqtt:
         except ModuleNotFoundError as error:
             raise MissingPackageError(
                 "an mqtt:// sink needs the package 'paho-mqtt', which is not installed:"
-                " pip install 'paho-mqtt>=2'"
+                " pip install 'edgecnn[mqtt]'"
             ) from error
         self._qos = qos
         self._timeout = timeout

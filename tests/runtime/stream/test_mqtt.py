@@ -128,7 +128,7 @@ def test_a_broker_that_goes_loses_what_it_did_not_confirm(results: list[Result])
 
 def test_without_paho_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(MissingPackageError, match="pip install 'paho-mqtt>=2'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'edgecnn\[mqtt\]'"):
         open_sinks(["mqtt://127.0.0.1/x"], lossless=True)
 
 

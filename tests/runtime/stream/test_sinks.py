@@ -55,6 +55,26 @@ def test_a_recording_holds_every_frame_and_nothing_lies_beside_it(
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
 
 
+def test_a_rotated_recording_is_several_whole_ones_with_every_frame(
+    classify: Classifier, clip: Path, tmp_path: Path
+) -> None:
+    report = streamed(classify, clip, f"{tmp_path / 'x.avi'}?rotate_mb=0.2")
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 2
+    assert sum(frames_in(path) for path in files) == report.sinks[0].frames == 40
+    assert all(path.name.startswith("x-") for path in files)
+
+
+def test_recordings_stay_within_their_limit(
+    classify: Classifier, clip: Path, tmp_path: Path
+) -> None:
+    streamed(classify, clip, f"{tmp_path / 'x.avi'}?rotate_mb=0.2&keep_mb=0.7")
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 1
+    assert sum(path.stat().st_size for path in files) < 1_200_000
+    assert all(frames_in(path) > 0 for path in files)
+
+
 def test_a_sink_that_fails_is_said_once_and_the_stream_goes_on(
     classify: Classifier, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
