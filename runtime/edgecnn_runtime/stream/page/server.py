@@ -308,6 +308,8 @@ def open_server(host: str, port: int, token: str | None = None) -> PageServer:
         found = _servers.get((host, port)) if port else None
         if found is not None:
             found.users += 1
+            if token is not None:
+                found.access = Access(host, token)
             return found
         server = PageServer(host, port, token)
         if port:
