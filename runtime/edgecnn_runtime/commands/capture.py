@@ -166,7 +166,8 @@ def _status(collector: Collector, keys: Keys) -> Iterator[Callable[[], None]]:
 
 def _print(report: CaptureReport, say: Callable[..., None]) -> None:
     for one in report.classes:
-        say(f"{one.name}: {one.train} to train, {one.val} held out", markup=False)
+        apart = f", {one.apart} between them set apart" if one.apart else ""
+        say(f"{one.name}: {one.train} to train, {one.val} held out{apart}", markup=False)
     say(
         f"{report.skipped} near-duplicates skipped of {report.frames} frames of {report.source};"
         f" train with: edgecnn train {report.out} --model NAME --out RUN",

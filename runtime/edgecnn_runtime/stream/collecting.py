@@ -19,6 +19,7 @@ from edgecnn_runtime.stream.similar import LEVELS, thumbnail
 
 REMEMBERED = 200  # kept photographs of a class that a new one is compared with
 QUALITY = 95
+APART = 2.0  # seconds between what is trained on and what is held out
 LEAST = 5  # photographs of a class, below which none is held out
 
 
@@ -42,11 +43,12 @@ class CaptureState:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Photographs of a class that this session kept."""
+    """Photographs of a class that this session kept. `apart` are in neither of the two sets."""
 
     name: str
     train: int
     val: int
+    apart: int
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,9 @@ class Collector:
     """Keeps frames as photographs of the class that is chosen at the moment.
 
     A frame that shows nearly what one of the last `REMEMBERED` of its class shows is skipped. All
-    go to `OUT/train/CLASS`; `finish` moves the last ones of each class to `OUT/val/CLASS`, so that
-    what is held out was never the next frame of what was trained on.
+    go to `OUT/train/CLASS`; `finish` moves the last ones of each class to `OUT/val/CLASS`, and
+    those of the `APART` seconds before them to `OUT/apart/CLASS`, so that what is held out was
+    never the next frame of what was trained on.
 
     Args:
         classes: names of the folders; must be fit for that.
@@ -148,6 +151,13 @@ class Collector:
         differences = np.abs(np.stack(seen) - small).mean(axis=(1, 2, 3))
         return bool(differences.min() < self._levels)
 
+    def _move(self, kept: Sequence[_Kept], to: str, name: str) -> None:
+        folder = self._out / to / name
+        if kept:
+            folder.mkdir(parents=True, exist_ok=True)
+        for one in kept:
+            one.path.replace(folder / one.path.name)
+
     def state(self) -> CaptureState:
         """Where the session stands. From any thread."""
         classes = [ClassState(name, len(kept)) for name, kept in self._kept.items()]
@@ -157,29 +167,29 @@ class Collector:
         """Hold out the last photographs of each class, and say what there is."""
         classes = []
         for name, kept in self._kept.items():
-            cut = split_by_time([k.seconds for k in kept], self._val)
-            if cut < len(kept):
-                held_out = self._out / "val" / name
-                held_out.mkdir(parents=True, exist_ok=True)
-                for one in kept[cut:]:
-                    one.path.replace(held_out / one.path.name)
-            classes.append(ClassCount(name, cut, len(kept) - cut))
+            train, val = split_by_time([k.seconds for k in kept], self._val)
+            self._move(kept[train:val], "apart", name)
+            self._move(kept[val:], "val", name)
+            classes.append(ClassCount(name, train, len(kept) - val, val - train))
         return CaptureReport(str(self._out), self._source, self._frames, self._skipped, classes)
 
 
-def split_by_time(seconds: Sequence[float], share: float) -> int:
-    """How many of the first go to training; the rest, about `share`, is held out.
+def split_by_time(seconds: Sequence[float], share: float) -> tuple[int, int]:
+    """Where training ends and where what is held out, about `share`, begins.
 
     The cut is where most time lies between two neighbours, within a tenth of all photographs from
-    where the share would have it: between two visits, if there were several.
+    where the share would have it: between two visits, if there were several. What lies less than
+    `APART` seconds before it belongs to neither, unless that would leave too little to train on.
     """
     count = len(seconds)
     if count < LEAST or share <= 0:
-        return count
+        return count, count
     wanted = min(count - 1, max(1, round(count * (1 - share))))
     reach = max(1, count // 10)
     cuts = range(max(1, wanted - reach), min(count - 1, wanted + reach) + 1)
-    return max(cuts, key=lambda cut: (seconds[cut] - seconds[cut - 1], -abs(cut - wanted)))
+    cut = max(cuts, key=lambda cut: (seconds[cut] - seconds[cut - 1], -abs(cut - wanted)))
+    train = sum(s <= seconds[cut] - APART for s in seconds[:cut])
+    return max(train, min(cut, (count + 1) // 2)), cut
 
 
 def _check(classes: Sequence[str]) -> None:

@@ -116,6 +116,7 @@ class _Source:
 class Steady:
     """Adds to results what a single frame cannot tell. The raw answer stays in `predictions`.
 
+    >>> from edgecnn_runtime import Classifier, Steady, Stream
     >>> steady = Steady(smooth="exponential", unknown=0.5, events=["gravel:2"], on_event=[print])
     >>> for result in steady(Stream(classify, source=0)):
     ...     print(result.answer.label, result.events)

@@ -64,14 +64,16 @@ def test_frames_go_to_the_class_that_a_key_chose_and_the_last_are_held_out(
     collect(source, collector)
     report = collector.finish()
     assert report.frames == 38
-    kept = {one.name: (one.train, one.val) for one in report.classes}
-    assert kept["apple"][0] + kept["apple"][1] <= 15
-    for name, (train, val) in kept.items():
+    kept = {one.name: (one.train, one.val, one.apart) for one in report.classes}
+    assert sum(kept["apple"]) <= 15
+    for name, (train, val, apart) in kept.items():
+        assert apart == 1  # of frames a second apart
+        assert len(list((tmp_path / "apart" / name).iterdir())) == 1
         assert len(list((tmp_path / "train" / name).iterdir())) == train > val
         held_out = list((tmp_path / "val" / name).iterdir())
         assert len(held_out) == val >= 1
         newest = max(_index(p) for p in (tmp_path / "train" / name).iterdir())
-        assert all(_index(path) > newest for path in held_out)
+        assert all(_index(path) >= newest + 2 for path in held_out)
 
 
 def _index(path: Path) -> int:
@@ -123,10 +125,15 @@ def test_a_file_without_a_class_to_begin_with_is_an_input_error(tmp_path: Path, 
 
 def test_the_cut_is_between_two_visits_where_there_were_two() -> None:
     first, second = [float(s) for s in range(78)], [1000.0 + s for s in range(22)]
-    assert split_by_time([*first, *second], 0.2) == 78
-    assert split_by_time([float(s) for s in range(100)], 0.2) == 80
-    assert split_by_time([0.0, 1.0, 2.0], 0.2) == 3
-    assert split_by_time([float(s) for s in range(100)], 0.0) == 100
+    assert split_by_time([*first, *second], 0.2) == (78, 78)
+    assert split_by_time([float(s) for s in range(100)], 0.2) == (79, 80)
+    assert split_by_time([s / 8 for s in range(100)], 0.2) == (65, 80)
+
+
+def test_a_short_session_keeps_half_to_train_on_and_a_shorter_one_all() -> None:
+    assert split_by_time([s / 8 for s in range(10)], 0.2) == (5, 8)
+    assert split_by_time([0.0, 1.0, 2.0], 0.2) == (3, 3)
+    assert split_by_time([float(s) for s in range(100)], 0.0) == (100, 100)
 
 
 def test_a_full_disk_leaves_whole_photographs(
@@ -140,7 +147,7 @@ def test_a_full_disk_leaves_whole_photographs(
     report = collector.finish()
     kept = list(folder.rglob("*"))
     assert len([p for p in kept if p.suffix == ".jpg"]) == sum(
-        c.train + c.val for c in report.classes
+        c.train + c.val + c.apart for c in report.classes
     )
     assert all(cv2.imread(str(p)) is not None for p in kept if p.is_file())
 

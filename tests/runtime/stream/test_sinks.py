@@ -202,3 +202,21 @@ def test_standard_output_stays_open_after_a_sink_on_it(
     lines = capfd.readouterr().out.splitlines()
     assert json.loads(lines[0])["index"] == 0
     assert lines[1] == "still open"
+
+
+def test_a_sink_that_hangs_is_left_behind_at_the_end_and_said(
+    classify: Classifier, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecnn_runtime.stream.sink.CLOSING", 0.05)
+    go = threading.Event()
+
+    class Hanging:
+        def write(self, result: Result) -> None:
+            go.wait()
+
+        def close(self) -> None: ...
+
+    report = run_stream(Stream(classify, clip, frames=3), [Sink("nfs", Hanging(), lossless=False)])
+    go.set()
+    assert "was left behind" in str(report.sinks[0].error)
+    assert report.frames == 3
