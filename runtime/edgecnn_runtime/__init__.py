@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgecnn_runtime.image_filter import ImageFilter
     from edgecnn_runtime.opening import open_model
     from edgecnn_runtime.stream.loop import Result, Stream
+    from edgecnn_runtime.stream.steady import Steady
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ImageFilter",
     "Prediction",
     "Result",
+    "Steady",
     "Stream",
     "__version__",
     "open_model",
@@ -34,6 +36,7 @@ _HOMES = {
     "ImageFilter": "edgecnn_runtime.image_filter",
     "Prediction": "edgecnn_runtime.classifier",
     "Result": "edgecnn_runtime.stream.loop",
+    "Steady": "edgecnn_runtime.stream.steady",
     "Stream": "edgecnn_runtime.stream.loop",
     "open_model": "edgecnn_runtime.opening",
 }

@@ -30,6 +30,9 @@ class Verb(NamedTuple):
 VERBS = {
     "demo": Verb("edgecnn.commands.demo", "train,export,cpu", "The whole road on real images."),
     "models": Verb("edgecnn.commands.models", "train", "The zoo, or one network layer by layer."),
+    "capture": Verb(
+        "edgecnn_runtime.commands.capture", "cpu", "Collect photographs into class folders."
+    ),
     "train": Verb("edgecnn.commands.train", "train,cpu", "Train a network on your images."),
     "evaluate": Verb("edgecnn.commands.evaluate", "train,cpu", "Accuracy of a run or a bundle."),
     "export": Verb(

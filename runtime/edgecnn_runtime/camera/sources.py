@@ -178,12 +178,19 @@ def _numbered(asked: _Asked) -> Source:
     return asked.camera(f"{kind}{number}", partial(connect_camera, number, settings))
 
 
+def _browser(asked: _Asked) -> Source:
+    from edgecnn_runtime.stream.page.browser import open_browser
+
+    return open_browser(asked.plain, name=asked.name)
+
+
 # What stands before :// -> how a live source of that kind is opened.
 _LIVE: dict[str, Callable[[_Asked], Source]] = {
     "rtsp": _rtsp,
     "rtsps": _rtsp,
     "http": _mjpeg,
     "https": _mjpeg,
+    "browser": _browser,
     "csi": _csi,
     "screen": _screen,
     "synthetic": _synthetic,

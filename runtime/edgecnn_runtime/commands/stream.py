@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecnn_runtime.commands.sinking import (
+    Asked,
+    EventOption,
+    KeepOption,
+    KeepUncertainOption,
+    PageOption,
+    RotateFilesOption,
+    SaveEventsOption,
+    SmoothOption,
+    UnknownOption,
+)
 from edgecnn_runtime.commands.source_options import (
     CamerasOption,
     DecoderOption,
@@ -38,7 +48,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgecnn_runtime.stream.preview import Window
-    from edgecnn_runtime.stream.result import Result
     from edgecnn_runtime.stream.run import StreamReport
     from edgecnn_runtime.stream.summary import SourceSummary, StreamSummary
 
@@ -51,10 +60,20 @@ def command(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URI", help="window, FILE.mp4, FILE.avi, FILE.jsonl or -; repeatable."
+            metavar="URI",
+            help="window, FILE.mp4, .avi, .jsonl or .csv, -, http://HOST:PORT (the live page),"
+            " webhook+https://..., mqtt://HOST/TOPIC; repeatable.",
         ),
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
+    page: PageOption = None,
+    smooth: SmoothOption = None,
+    unknown: UnknownOption = None,
+    event: EventOption = None,
+    save_events: SaveEventsOption = None,
+    keep_uncertain: KeepUncertainOption = None,
+    rotate_mb: RotateFilesOption = None,
+    keep_mb: KeepOption = None,
     backend: BackendOption = "auto",
     compile: CompileOption = "never",
     precision: Annotated[str | None, typer.Option(help="Of the ONNX graph, as fp32.")] = None,
@@ -82,11 +101,17 @@ def command(
     from edgecnn_runtime.camera.several import open_sources, wanted_sources
     from edgecnn_runtime.camera.sources import is_live
     from edgecnn_runtime.opening import open_model
+    from edgecnn_runtime.stream.live import Live
     from edgecnn_runtime.stream.loop import Stream
+    from edgecnn_runtime.stream.rotation import rotation_of
     from edgecnn_runtime.stream.run import run_stream, stop_on_signals
     from edgecnn_runtime.stream.sinks import open_sinks
+    from edgecnn_runtime.stream.steady import steady_of
+    from edgecnn_runtime.stream.terminal import live_terminal
 
-    uris = sink or []
+    if save_events and not event:
+        raise InputError("--save-events needs to know of which: add --event LABEL:SECONDS")
+    uris = [*(sink or []), *Asked(page, save_events, keep_uncertain, source or []).uris()]
     if "-" in uris and json == "-":
         raise InputError("--sink - and --json - both want standard output; give one of them a file")
     out = console("-" if "-" in uris else json)
@@ -115,15 +140,19 @@ def command(
         window = _window(uris, headless, is_random)
         if is_random:
             out.print("[bold white on red] RANDOM WEIGHTS [/] the answers mean nothing")
+        live = Live(stream.summary)
+        steady = steady_of(smooth, unknown, event or [], getattr(classify, "labels", None))
         with stop_on_signals(stream):
             sinks = open_sinks(
                 [u for u in uris if u not in WINDOWS],
                 lossless=not stream.is_live,
                 fps=stream.source.fps,
                 random_weights=is_random,
+                rotation=rotation_of(rotate_mb, keep_mb),
+                live=live,
             )
-            status = _status if sys.stderr.isatty() else None
-            report = run_stream(stream, sinks, window=window, on_status=status)
+            with live_terminal(live):
+                report = run_stream(stream, sinks, window=window, steady=steady, live=live)
     _print(report, out)
     write_result(report, json)
     return 1 if report.sink_errors else 0
@@ -143,15 +172,6 @@ def _window(uris: list[str], headless: bool, is_random: bool) -> Window | None:
     return None
 
 
-def _status(result: Result, fps: float) -> None:
-    line = f"age {result.frame_age_ms:.1f} ms  {fps:.1f} fps"
-    if result.predictions:
-        line = f"{result.best.label} {result.best.probability:.1%}  {line}"
-    with suppress(OSError):
-        sys.stderr.write(f"\r{line[:100]:<100}\r")
-        sys.stderr.flush()
-
-
 def _faults(of: StreamSummary | SourceSummary) -> str:
     lost = f", {of.dropped} dropped" if of.dropped else ""
     lost += f", {of.errors} unreadable" if of.errors else ""
@@ -159,10 +179,8 @@ def _faults(of: StreamSummary | SourceSummary) -> str:
 
 
 def _print(report: StreamReport, out: Console) -> None:
-    from edgecnn_runtime.latency.report import latency_table
+    from edgecnn_runtime.latency.report import latency_table, trtexec_lines
 
-    if sys.stderr.isatty():
-        sys.stderr.write("\r" + " " * 100 + "\r")
     sources = report.sources
     what = sources[0].name if len(sources) == 1 else f"{len(sources)} sources"
     out.print(
@@ -194,6 +212,7 @@ def _print(report: StreamReport, out: Console) -> None:
     )
     since = " or ".join(sorted({one.age_from for one in sources}))
     out.print(f"frame age counts from {since} to result, waiting included")
+    out.print(trtexec_lines(report.fps, report.end_to_end), markup=False)
     for sink in report.sinks:
         dropped = f", {sink.dropped} dropped" if sink.dropped else ""
         state = f"  FAILED: {sink.error}" if sink.error else ""

@@ -8,20 +8,24 @@ from itertools import accumulate
 # 512 buckets an octave: a bucket is at most 1/512 as wide as its value, its middle is within 0.1%.
 _BITS = 9
 _LARGEST = 46  # octaves: 2**46 ns are 19 hours
-_BUCKETS = (_LARGEST - _BITS + 1) << _BITS
 
 
 class Histogram:
     """Counts durations in buckets whose width grows with the value; 150 kB whatever it holds.
 
     Count, mean, smallest and largest are exact. A duration beyond the last bucket is counted in it
-    and stands in `max_ns` as it was.
+    and stands in `max_ns` as it was. Another thread may read while one records.
+
+    Args:
+        bits: a percentile is within `2**-(bits + 1)` of the sample of its rank: 0.1% by default;
+            6 bits are 0.8% and 21 kB.
     """
 
-    __slots__ = ("_counts", "count", "max_ns", "min_ns", "total_ns")
+    __slots__ = ("_bits", "_counts", "count", "max_ns", "min_ns", "total_ns")
 
-    def __init__(self) -> None:
-        self._counts = array("Q", bytes(8 * _BUCKETS))
+    def __init__(self, bits: int = _BITS) -> None:
+        self._bits = bits
+        self._counts = array("Q", bytes(8 * ((_LARGEST - bits + 1) << bits)))
         self.count = 0
         self.total_ns = 0
         self.min_ns = 0
@@ -30,9 +34,10 @@ class Histogram:
     def record(self, duration_ns: int) -> None:
         """Count one duration. A negative one, of a clock that went back, counts as 0."""
         duration_ns = max(duration_ns, 0)
-        shift = duration_ns.bit_length() - _BITS - 1
-        bucket = (shift << _BITS) + (duration_ns >> shift) if shift > 0 else duration_ns
-        self._counts[bucket if bucket < _BUCKETS else _BUCKETS - 1] += 1
+        bits, counts = self._bits, self._counts
+        shift = duration_ns.bit_length() - bits - 1
+        bucket = (shift << bits) + (duration_ns >> shift) if shift > 0 else duration_ns
+        counts[bucket if bucket < len(counts) else -1] += 1
         if not self.count or duration_ns < self.min_ns:
             self.min_ns = duration_ns
         self.max_ns = max(self.max_ns, duration_ns)
@@ -48,26 +53,36 @@ class Histogram:
 
         Within 0.1% of the sample of that rank; 0 for an empty histogram.
         """
-        if not self.count:
+        count = self.count  # before the buckets: another thread may add to them meanwhile
+        if not count:
             return [0.0 for _ in fractions]
         found: list[float] = []
-        ranks = [
-            max(1, min(self.count, -int(-fraction * self.count // 1))) for fraction in fractions
-        ]
+        ranks = [max(1, min(count, -int(-fraction * count // 1))) for fraction in fractions]
         for bucket, seen in enumerate(accumulate(self._counts)):
             while len(found) < len(ranks) and seen >= ranks[len(found)]:
-                found.append(min(max(_middle(bucket), self.min_ns), self.max_ns))
+                found.append(min(max(self._middle(bucket), self.min_ns), self.max_ns))
             if len(found) == len(ranks):
                 break
         return [
-            float(self.max_ns if rank == self.count else value)
+            float(self.max_ns if rank == count else value)
             for rank, value in zip(ranks, found, strict=True)
         ]
 
+    def _middle(self, bucket: int) -> float:
+        bits = self._bits
+        shift = (bucket >> bits) - 1
+        if shift <= 0:
+            return float(bucket)
+        lowest = (bucket - (shift << bits)) << shift
+        return lowest + ((1 << shift) - 1) / 2
 
-def _middle(bucket: int) -> float:
-    shift = (bucket >> _BITS) - 1
-    if shift <= 0:
-        return float(bucket)
-    lowest = (bucket - (shift << _BITS)) << shift
-    return lowest + ((1 << shift) - 1) / 2
+    def add(self, other: Histogram) -> None:
+        """Count all that another histogram of the same `bits` holds."""
+        count = other.count  # before the buckets, see percentiles_ns
+        if not count:
+            return
+        self._counts = array("Q", map(int.__add__, self._counts, other._counts))
+        self.min_ns = min(self.min_ns, other.min_ns) if self.count else other.min_ns
+        self.max_ns = max(self.max_ns, other.max_ns)
+        self.count += count
+        self.total_ns += other.total_ns

@@ -26,11 +26,11 @@ def latency_table(rows: Mapping[str, Percentiles], title: str | None = None) -> 
         table.add_column(column, justify="right")
     for name, p in rows.items():
         values = (p.mean, p.p50, p.p90, p.p95, p.p99, p.p999, p.min, p.max)
-        table.add_row(name, *(_digits(value) for value in values))
+        table.add_row(name, *(digits(value) for value in values))
     return table
 
 
-def _digits(ms: float) -> str:
+def digits(ms: float) -> str:
     """Three that count, and never fewer than all before the point."""
     if ms >= 100:
         return f"{ms:.0f}"

@@ -40,7 +40,7 @@ def annotate(
     picture = _large_enough(frame)
     height, width = picture.shape[:2]
     unit = max(0.75, min(width / 640, height / 480))
-    top = _headline(picture, result.best, unit) if result.predictions else 0
+    top = _headline(picture, result.answer, unit) if result.predictions else 0
     if random_weights:
         _band(picture, top, round(30 * unit), _RED)
         _text(picture, "RANDOM WEIGHTS", 14 * unit, top + 21 * unit, 0.6 * unit, _WHITE, 2)

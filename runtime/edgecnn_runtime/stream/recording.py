@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgecnn_runtime.camera.quiet import quiet_opencv
 from edgecnn_runtime.stream.overlay import annotate
 from edgecnn_runtime.stream.result import Result
+from edgecnn_runtime.stream.rotation import Rotation, Series
 
 VIDEO_SUFFIXES = {".mp4": "mp4v", ".avi": "MJPG"}  # codecs that every build of OpenCV carries
 
@@ -64,6 +65,11 @@ class Recording:
         if not self._video.isOpened():
             raise OSError(f"this OpenCV cannot write {self._path.suffix} video; try .avi")
 
+    @property
+    def size(self) -> int:
+        """Bytes on the disk so far; the writer holds back some more."""
+        return self._part.stat().st_size if self._frames else 0
+
     def _check_space(self, frame_bytes: int) -> None:
         """Stop while there is still room for the frame, the writer's buffer and the index."""
         disk = os.statvfs(self._part.parent)
@@ -106,8 +112,17 @@ class Recording:
 class VideoFile:
     """The sink that records annotated frames; what it raises is what `Recording` raises."""
 
-    def __init__(self, path: Path, fps: float, *, random_weights: bool = False) -> None:
-        self._recording = Recording(path, fps)
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        *,
+        random_weights: bool = False,
+        rotation: Rotation | None = None,
+    ) -> None:
+        self._series = Series(path, rotation)
+        self._fps = fps
+        self._recording: Recording | None = Recording(self._series.next_path(), fps)
         self._random_weights = random_weights
         self._rate: float | None = None
         self._last_utc = 0.0
@@ -115,9 +130,17 @@ class VideoFile:
     def write(self, result: Result) -> None:
         """Annotate and append one frame."""
         self._follow_rate(result)
+        if self._recording is None or self._series.is_due(self._recording.size):
+            self._begin_next()
+        assert self._recording is not None
         self._recording.append(
             annotate(result.shown, result, fps=self._rate, random_weights=self._random_weights)
         )
+
+    def _begin_next(self) -> None:
+        self.close()
+        self._series.make_room()
+        self._recording = Recording(self._series.next_path(), self._fps)
 
     def _follow_rate(self, result: Result) -> None:
         """Frames a second, smoothed: what the picture shows."""
@@ -129,7 +152,9 @@ class VideoFile:
 
     def close(self) -> None:
         """Finish the file and give it its name."""
-        self._recording.close()
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.close()
 
 
 def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

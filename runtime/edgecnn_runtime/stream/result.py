@@ -13,6 +13,15 @@ from edgecnn_runtime.classifier import Prediction
 
 
 @dataclass(frozen=True)
+class Event:
+    """A label that has been the answer for `seconds`; `utc` is when the last of its frames was."""
+
+    label: str
+    seconds: float
+    utc: datetime
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer to one frame.
 
@@ -28,6 +37,8 @@ class Result:
             what it spent on handing this one over and on waiting for its answer.
         picture: uint8 (H', W', 3) BGR, a filter's response to the frame; None of a classifier.
         backend: what answered; it changes where an engine takes over, or a GPU fails.
+        steady: the answer over time, see `Steady`; None where nobody asked for it.
+        events: what began to be true with this frame.
     """
 
     source: str
@@ -41,6 +52,8 @@ class Result:
     postprocess_ms: float
     picture: NDArray[np.uint8] | None = None
     backend: str = ""
+    steady: Prediction | None = None
+    events: tuple[Event, ...] = ()
 
     @property
     def shown(self) -> NDArray[np.uint8]:
@@ -53,17 +66,30 @@ class Result:
         return self.predictions[0]
 
     @property
+    def answer(self) -> Prediction:
+        """What to show and act on: the steady answer, or else the best of this frame alone."""
+        return self.best if self.steady is None else self.steady
+
+    @property
     def end_to_end_ms(self) -> float:
         return self.preprocess_ms + self.infer_ms + self.postprocess_ms
 
 
 def record_of(result: Result) -> dict[str, Any]:
-    """A result as plain values, for JSON: everything but the pictures; a filter has no label."""
+    """A result as plain values, for JSON: everything but the pictures; a filter has no label.
+
+    `label` is always of this frame alone; what `Steady` made of it stands beside it.
+    """
     answer: dict[str, Any] = {}
     if result.predictions:
         best = result.best
         answer = {"label": best.label, "probability": best.probability}
         answer["predictions"] = result.predictions
+    if result.steady is not None:
+        answer["steady_label"] = result.steady.label
+        answer["steady_probability"] = result.steady.probability
+    if result.events:
+        answer["events"] = result.events
     return {
         "source": result.source,
         "index": result.index,

@@ -11,10 +11,12 @@ from dataclasses import dataclass, fields
 from time import perf_counter
 from types import FrameType
 
+from edgecnn_runtime.stream.live import Live
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.preview import Window
 from edgecnn_runtime.stream.result import Result
-from edgecnn_runtime.stream.sinks import Sink, SinkSummary
+from edgecnn_runtime.stream.sink import Sink, SinkSummary
+from edgecnn_runtime.stream.steady import Steady
 from edgecnn_runtime.stream.summary import StreamSummary
 
 STATUS_EVERY = 0.25  # seconds
@@ -25,7 +27,7 @@ class StreamReport(StreamSummary):
     """The figures of a stream and what became of its sinks.
 
     Attributes:
-        labels: how often each label was the best answer, the most frequent first; none of a filter.
+        labels: how often each label was the answer, the most frequent first; none of a filter.
         backends: how many frames each backend answered, in the order in which they took over.
         sink_errors: how many sinks failed before the end.
     """
@@ -42,23 +44,31 @@ def run_stream(
     *,
     window: Window | None = None,
     on_status: Callable[[Result, float], None] | None = None,
+    steady: Steady | None = None,
+    live: Live | None = None,
 ) -> StreamReport:
     """Run a stream to its end and close its sinks, whatever happens.
 
     Args:
         window: shows every result; closing it ends the stream. Only from the main thread.
         on_status: called a few times a second with the latest result and the frames a second.
+        steady: smooths the answers and finds events before anything else sees them.
+        live: follows the figures, for a page or a terminal.
     """
     labels: Counter[str] = Counter()
     backends: Counter[str] = Counter()
     written: list[SinkSummary] = []
     next_status = 0.0
+    if live is not None:
+        live.sinks = lambda: [sink.summary() for sink in sinks]
     try:
         with stream:
-            for result in stream:
+            for result in steady(stream) if steady is not None else stream:
+                if live is not None:
+                    live.record(result)
                 backends[result.backend] += 1
                 if result.predictions:
-                    labels[result.best.label] += 1
+                    labels[result.answer.label] += 1
                 for sink in sinks:
                     sink.put(result)
                 if window is not None and not window.show(result, stream.fps):

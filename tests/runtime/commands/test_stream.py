@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
@@ -34,6 +38,7 @@ def test_a_stream_prints_a_summary_and_writes_the_fields_of_the_interface(
     out = capsys.readouterr().out
     assert "which_colour on onnxruntime: 40 frames of front" in out
     assert "end to end" in out
+    assert re.search(r"Throughput: [\d.]+ qps\nLatency: min = [\d.]+ ms, max = ", out)
     written = json.loads(result.read_text())
     assert written["frames"] == 40
     assert written["dropped"] == written["reconnects"] == written["errors"] == 0
@@ -186,3 +191,76 @@ def test_a_signal_ends_the_stream_cleanly_and_leaves_a_playable_video(
     assert recording.read()[0]
     recording.release()
     assert f"{written['frames']} frames" in out
+
+
+def test_smoothed_answers_events_and_kept_frames_go_where_they_were_asked(
+    bundle: Path, clip: Path, tmp_path: Path
+) -> None:
+    lines, events, unsure = tmp_path / "x.jsonl", tmp_path / "events", tmp_path / "unsure"
+    command = ["stream", str(bundle), "--source", str(clip), "--headless", "--sink", str(lines)]
+    command += ["--smooth", "exponential:0.1", "--unknown", "0.99999", "--event", "unknown:0"]
+    command += ["--save-events", str(events), "--keep-uncertain", str(unsure)]
+    assert run([*command, "--json", str(tmp_path / "x.json")]) == 0
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {r["label"] for r in records} == {"red"}
+    assert "unknown" in {r["steady_label"] for r in records}
+    assert len(list(events.iterdir())) == sum("events" in r for r in records) > 0
+    assert list(unsure.iterdir()) == []
+    labels = json.loads((tmp_path / "x.json").read_text())["labels"]
+    assert labels["unknown"] == sum(r["steady_label"] == "unknown" for r in records)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--save-events", "x"], "add --event LABEL:SECONDS"),
+        (["--event", "rad:2"], "did you mean 'red'"),
+        (["--smooth", "mayority"], "did you mean 'majority'"),
+        (["--sink", "ftp://host/x"], "unknown sink 'ftp://host/x'"),
+        (["--sink", "mqtt:///x"], "names no host"),
+    ],
+)
+def test_an_option_that_is_not_understood_is_one_line_and_status_2(
+    bundle: Path,
+    clip: Path,
+    options: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["stream", str(bundle), "--source", str(clip), "--headless", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_filter_cannot_be_smoothed(
+    filter_bundle: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["stream", str(filter_bundle), "--source", str(clip), "--headless"]
+    assert run([*command, "--smooth", "majority"]) == 2
+    assert "a filter has no labels" in capsys.readouterr().err
+
+
+def test_the_page_of_a_stream_answers_while_it_runs(
+    bundle: Path, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "long.mp4", [np.full((48, 64, 3), 90, np.uint8)] * 6000)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = edgecnn("stream", bundle, "--source", clip, "--headless", "--page", port)
+    process = subprocess.Popen(
+        [*command, "--sink", str(tmp_path / "x.mp4")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = b""
+    while process.poll() is None and b"edgecnn_sink_failed" not in metrics:
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            metrics = answer.read()
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert b'edgecnn_sink_failed{sink="http://127.0.0.1' in metrics
+    assert f"page: http://127.0.0.1:{port}/" in error

@@ -10,11 +10,12 @@ import pytest
 
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import InputError
-from edgecnn_runtime.stream.json_lines import JsonLines
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.run import StreamReport, run_stream
-from edgecnn_runtime.stream.sinks import WAITING, Sink, open_sinks
+from edgecnn_runtime.stream.sink import WAITING, Sink
+from edgecnn_runtime.stream.sinks import open_sinks
+from edgecnn_runtime.stream.text_files import JsonLine, TextFile
 
 
 def streamed(classify: Classifier, clip: Path, *uris: object) -> StreamReport:
@@ -52,6 +53,26 @@ def test_a_recording_holds_every_frame_and_nothing_lies_beside_it(
     streamed(classify, clip, target)
     assert frames_in(target) == 40
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_rotated_recording_is_several_whole_ones_with_every_frame(
+    classify: Classifier, clip: Path, tmp_path: Path
+) -> None:
+    report = streamed(classify, clip, f"{tmp_path / 'x.avi'}?rotate_mb=0.2")
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 2
+    assert sum(frames_in(path) for path in files) == report.sinks[0].frames == 40
+    assert all(path.name.startswith("x-") for path in files)
+
+
+def test_recordings_stay_within_their_limit(
+    classify: Classifier, clip: Path, tmp_path: Path
+) -> None:
+    streamed(classify, clip, f"{tmp_path / 'x.avi'}?rotate_mb=0.2&keep_mb=0.7")
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 1
+    assert sum(path.stat().st_size for path in files) < 1_200_000
+    assert all(frames_in(path) > 0 for path in files)
 
 
 def test_a_sink_that_fails_is_said_once_and_the_stream_goes_on(
@@ -150,7 +171,7 @@ def test_an_unknown_sink_names_what_there_is_and_leaves_no_part_of_the_others(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(InputError, match=r"expected window, FILE\.mp4"):
-        open_sinks([str(tmp_path / "x.mp4"), "mqtt://broker"], lossless=True)
+        open_sinks([str(tmp_path / "x.mp4"), "what://ever"], lossless=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -174,10 +195,28 @@ def test_frames_of_other_sizes_are_fitted_into_the_recording(
 def test_standard_output_stays_open_after_a_sink_on_it(
     classify: Classifier, clip: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    writer = JsonLines(None)
+    writer = TextFile(None, JsonLine())
     writer.write(next(iter(Stream(classify, clip, frames=1))))
     writer.close()
     print("still open")
     lines = capfd.readouterr().out.splitlines()
     assert json.loads(lines[0])["index"] == 0
     assert lines[1] == "still open"
+
+
+def test_a_sink_that_hangs_is_left_behind_at_the_end_and_said(
+    classify: Classifier, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecnn_runtime.stream.sink.CLOSING", 0.05)
+    go = threading.Event()
+
+    class Hanging:
+        def write(self, result: Result) -> None:
+            go.wait()
+
+        def close(self) -> None: ...
+
+    report = run_stream(Stream(classify, clip, frames=3), [Sink("nfs", Hanging(), lossless=False)])
+    go.set()
+    assert "was left behind" in str(report.sinks[0].error)
+    assert report.frames == 3
