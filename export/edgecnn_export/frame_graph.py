@@ -124,7 +124,8 @@ class _Front:
         if side > 1:
             self._add("AveragePool", kernel_shape=[side, side], strides=[side, side])
             if side == 2:  # OpenCV rounds half up here, and else to the even
-                self._add("Add", "blocks/Add", [self.last, self._constant("half", np.float32(0.5))])
+                half = self._constant("blocks.half", np.float32(0.5))
+                self._add("Add", "blocks/Add", [self.last, half])
                 self._add("Floor", "blocks/Floor")
             else:
                 self._add("Round", "blocks/Round")
@@ -143,21 +144,10 @@ class _Front:
             self._linear(rows, columns)
 
     def _linear(self, rows: NDArray[np.float32], columns: NDArray[np.float32]) -> None:
-        """OpenCV's filter for uint8, which has weights of 11 bits and cuts off bits on its way."""
-        self._by_columns(np.rint(2048 * columns) / 16)
-        self._add("Floor", "columns/Floor")
-        across = self.last
-        upper, lower = _taps(rows)
-        self._by_rows(np.rint(2048 * upper) / 2**16, "rows/upper")
-        self._add("Floor", "rows/upper/Floor")
-        first = self.last
-        if lower.any():
-            self.last = across
-            self._by_rows(np.rint(2048 * lower) / 2**16, "rows/lower")
-            self._add("Floor", "rows/lower/Floor")
-            self._add("Add", "rows", [first, self.last])
-        self._add("Add", "rows/Add", [self.last, self._constant("two", np.float32(2))])
-        self._add("Mul", "rows/Mul", [self.last, self._constant("quarter", np.float32(0.25))])
+        """OpenCV's exact filter for uint8: weights of 8 bits, and one rounding, at the end."""
+        self._by_columns(_of_8_bits(columns))
+        self._by_rows(_of_8_bits(rows))  # of 24 bits, which FP32 has
+        self._add("Add", "rows/Add", [self.last, self._constant("half", np.float32(0.5))])
         self._add("Floor", "rows/Floor")
 
     def _by_columns(self, weights: NDArray[Any]) -> None:
@@ -208,12 +198,12 @@ def _nonzero(matrix: NDArray[np.float32]) -> slice:
     return slice(int(read[0]), int(read[-1]) + 1)
 
 
-def _taps(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The first weight of each row, and the rest."""
-    upper = np.zeros_like(rows)
-    lines, first = np.arange(len(rows)), rows.astype(bool).argmax(axis=1)
-    upper[lines, first] = rows[lines, first]
-    return upper, rows - upper
+def _of_8_bits(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The second weight of each line is rounded, the first is what it leaves of 1."""
+    rounded = np.rint(256 * weights) / 256
+    lines, first = np.arange(len(weights)), weights.astype(bool).argmax(axis=1)
+    rounded[lines, first] += 1 - rounded.sum(axis=1)
+    return _float(rounded)
 
 
 def _float(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -222,7 +222,8 @@ def _resize(frame: NDArray[Any], plan: _Plan, interpolation: str) -> NDArray[Any
     small = _decimate(frame, factor)
     if small.shape[:2] != plan.resized:
         size = (plan.resized[1], plan.resized[0])
-        small = _uint8(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR))
+        # Exact, for the same pixels on every processor: without it OpenCV on ARM rounds otherwise.
+        small = _uint8(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR_EXACT))
     return small[top : top + height, left : left + width]
 
 

@@ -138,11 +138,11 @@ def test_verify_holds_aarch64_to_the_workstations_answers(arm: Arm, trained_bund
 
 def test_a_film_is_streamed_on_aarch64(arm: Arm, trained_bundle: Path, tmp_path: Path) -> None:
     with Recording(tmp_path / "film.avi", fps=30) as film:
-        for frame, _ in pan(5):
+        for frame, _ in pan(6):
             film.append(frame)
     options = ("--source", tmp_path / "film.avi", "--headless", "--json", "-")
     said = arm.must("-m", "edgecnn_runtime", "stream", trained_bundle, *options)
-    assert json.loads(said)["frames"] == 5
+    assert json.loads(said)["frames"] == 6
 
 
 def test_jetson_installs_nothing_that_hides_the_systems_packages(like_jetson: Arm) -> None:
