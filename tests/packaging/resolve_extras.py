@@ -34,6 +34,7 @@ EXTRAS = {
     "tensorrt": "tensorrt",
     "tensorrt-rtx": "tensorrt-rtx-cu13-libs",
     "pycuda": "pycuda",
+    "mqtt": "paho-mqtt",
     "train": "torch",
     "export": "onnx",
     "dev": "pytest",
