@@ -34,6 +34,14 @@ def test_version_is_the_same_in_pyproject_and_package() -> None:
     assert declared[1] == edgecnn_runtime.__version__
 
 
+@pytest.mark.parametrize("extra", ["gpu", "tensorrt", "tensorrt-rtx"])
+def test_what_runs_on_a_gpu_brings_a_cuda_binding(extra: str) -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    listed = re.search(rf"^{extra} = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    assert '"cuda-bindings>=' in listed[1]
+
+
 def test_changelog_has_this_version() -> None:
     assert f"## [{edgecnn_runtime.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
