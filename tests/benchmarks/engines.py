@@ -179,12 +179,14 @@ def compile_all(folder: Path, targets: tuple[str, ...], jobs: int) -> Row:
         with ProcessPoolExecutor(jobs) as pool:
             done = list(pool.map(compile_one, files, [targets] * len(files)))
     wall = time.perf_counter() - began
+    each = [row | {"seconds": round(row["seconds"], 3)} for rows in done for row in rows]
     return {
         "targets": targets,
         "processes": jobs,
-        "engines": sum(map(len, done)),
+        "engines": len(each),
         "seconds": round(wall, 2),
-        "each": [row | {"seconds": round(row["seconds"], 3)} for rows in done for row in rows],
+        "mean_s": round(sum(row["seconds"] for row in each) / len(each), 3),
+        **({"each": each} if len(targets) * jobs == 1 else {}),  # once is enough
     }
 
 
@@ -197,7 +199,6 @@ def mobilenets() -> list[Row]:
             for jobs in (1, len(os.sched_getaffinity(0))):
                 told = _child("--compile", folder, ",".join(targets), str(jobs))
                 results.append(json.loads(told))
-                print(json.dumps(results[-1] | {"each": "..."}), file=sys.stderr, flush=True)
     return results
 
 
@@ -220,55 +221,48 @@ def page(result: Row) -> str:
         "",
         f"**Zoo.** {sum('bytes' in e for e in built)} of {len(built)} engines compile:"
         f" {len(zoo)} networks with random weights at their papers' resolutions, in FP32, FP16 and"
-        f" INT8, for {', '.join(TARGETS)}. MB and seconds are means over these. *Weights* are those"
-        " of the graph in its own types; what an engine holds besides is the source of kernels,"
-        " which the driver finishes when it is loaded: of INT8 that is more.",
+        f" INT8 (its ranges are those of noise), for {', '.join(TARGETS)}. MB are means over these;"
+        " times are in [zoo.md](zoo.md). *Weights* are those of the graph in its own types. What an"
+        " engine holds besides is the source of kernels, which the driver compiles when it is"
+        " loaded: of INT8 that is more, so that a small network's engine is larger in INT8 than in"
+        " FP16, though its weights are half.",
         "",
-        "| network | input | FP32 MB | FP16 MB | INT8 MB | weights FP32 | FP16 | INT8"
-        " | s FP32 | FP16 | INT8 |",
-        "|---" + "|---:" * 10 + "|",
+        "| network | input | FP32 MB | FP16 MB | INT8 MB | weights FP32 | FP16 | INT8 |",
+        "|---" + "|---:" * 7 + "|",
         *(_zoo_cells(r) for r in zoo),
         "",
         "**In a higher precision than asked for:** " + _higher(zoo),
         "",
         "**Trained** with `edgecnn train` and exported with `--precision fp32,fp16,int8`; INT8 is"
-        " calibrated on real images. INT8 engines:",
+        " calibrated on real images, and layers that cost too much stay in FP32. INT8 engines:",
         "",
-        "| network | width | input | top-1 | target | MB | of them weights | s | kept in FP32 |",
-        "|---|---:|---:|---:|---|---:|---:|---:|---|",
-        *(line for r in trained for line in _trained_cells(r)),
+        f"| network | width | input | top-1 | MB {', '.join(TARGETS)} | of them weights"
+        " | kept in FP32, of it explained |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *map(_trained_cells, trained),
         "",
         "**Sixteen MobileNets** (v1, widths 0.25 to 1.0, inputs 128 to 224) in three precisions:",
         "",
         "| GPUs | engines | processes | wall s | mean s each |",
         "|---|---:|---:|---:|---:|",
     ]
-    for v in variants:
-        mean = sum(e["seconds"] for e in v["each"]) / v["engines"]
-        lines.append(
-            f"| {', '.join(v['targets'])} | {v['engines']} | {v['processes']} | {v['seconds']:.1f}"
-            f" | {mean:.2f} |"
-        )
+    lines += [
+        f"| {', '.join(v['targets'])} | {v['engines']} | {v['processes']} | {v['seconds']:.1f}"
+        f" | {v['mean_s']:.2f} |"
+        for v in variants
+    ]
     lines += ["", "Cost against size, for sm86 in one process:", "", *_cost(variants[0])]
     return "\n".join(lines) + "\n"
 
 
 def _zoo_cells(row: Row) -> str:
     graphs = [row["graphs"][p] for p in PRECISIONS]
-    means = {
-        what: [_mean([e.get(what) for e in g["engines"].values()]) for g in graphs]
-        for what in ("bytes", "seconds")
-    }
     cells = [row["name"], f"{row['resolution']}"]
-    cells += ["fails" if size is None else f"{size / 1e6:.1f}" for size in means["bytes"]]
-    cells += [f"{g['weight_bytes'] / 1e6:.1f}" for g in graphs]
-    cells += ["" if s is None else f"{s:.1f}" for s in means["seconds"]]
+    for graph in graphs:
+        sizes = [e["bytes"] for e in graph["engines"].values() if "bytes" in e]
+        cells.append(f"{sum(sizes) / len(sizes) / 1e6:.1f}" if sizes else "fails")
+    cells += [f"{graph['weight_bytes'] / 1e6:.1f}" for graph in graphs]
     return "| " + " | ".join(cells) + " |"
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _higher(zoo: list[Row]) -> str:
@@ -282,17 +276,16 @@ def _higher(zoo: list[Row]) -> str:
     return "; ".join(found) if found else f"none of {products} convolutions and matrix products."
 
 
-def _trained_cells(row: Row) -> list[str]:
-    lines = []
-    for e in row["engines"]:
-        if e["precision"] == "int8":
-            kept = ", ".join(h["layer"] for h in e["higher_precision"]) or "none"
-            lines.append(
-                f"| {row['model']} | {row['width']} | {row['resolution']} | {row['top1']:.3f}"
-                f" | {e['target']} | {e['bytes'] / 1e6:.2f} | {e['weight_bytes'] / 1e6:.2f}"
-                f" | {e['seconds']:.2f} | {kept} |"
-            )
-    return lines
+def _trained_cells(row: Row) -> str:
+    engines = [e for e in row["engines"] if e["precision"] == "int8"]
+    higher = engines[0]["higher_precision"]
+    cells = [
+        *(row["model"], f"{row['width']}", f"{row['resolution']}", f"{row['top1']:.3f}"),
+        ", ".join(f"{e['bytes'] / 1e6:.2f}" for e in engines),
+        f"{engines[0]['weight_bytes'] / 1e6:.2f}",
+        f"{len(higher)}, {sum(h['kept'] for h in higher)}",
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def _cost(variant: Row) -> list[str]:
