@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from edgecnn_runtime.backends import cuda as gpu
 from edgecnn_runtime.backends import trt
 from edgecnn_runtime.backends.caches import cache_folder
-from edgecnn_runtime.backends.identity import Here, mismatch, option
+from edgecnn_runtime.backends.identity import Here, mismatch
 from edgecnn_runtime.backends.lane import Lane
 from edgecnn_runtime.errors import BackendError
-from edgecnn_runtime.latency.layers import Layer, LayerRuns
+from edgecnn_runtime.latency.inspector import layers_of, runs_of
+from edgecnn_runtime.latency.layers import LayerRuns
 
 if TYPE_CHECKING:
     from edgecnn_runtime.bundle import Bundle
@@ -102,13 +104,9 @@ class EngineBackend:
                 self._check(frame[None])
             turns = islice(cycle(frames), LAYER_WARM_UP + runs)
             found = list(self._lanes[0].layer_times(f[None] for f in turns))[LAYER_WARM_UP:]
-            kinds = self._shared.engine.layer_kinds()
-        names = [name for name, _ in found[0][0]]
-        return LayerRuns(
-            layers=tuple(Layer(name, kinds.get(name, ""), self.name) for name in names),
-            times_ms=[[ms for _, ms in heard] for heard, _ in found],
-            runs_ms=[taken for _, taken in found],
-        )
+            layers = layers_of(self._shared.engine.inspect())
+        reports, taken = zip(*found, strict=True)
+        return runs_of(reports, taken, [replace(layer, provider=self.name) for layer in layers])
 
     def fork(self) -> EngineBackend:
         """Another backend on the same engine, with memory, stream and contexts of its own.
@@ -284,8 +282,8 @@ def open_engine(
             path.read_bytes(),
             str(path),
             kernels=_kernels(bundle, artifact, here),
-            dla=option(artifact, "dla"),
-            host_code=bool(option(artifact, "version_compatible")),
+            dla=artifact.options.dla,
+            host_code=artifact.options.version_compatible,
             weights=_weights(bundle, artifact),
         )
     shared = Shared(engine, device)
@@ -308,7 +306,7 @@ def _kernels(bundle: Bundle, artifact: EngineArtifact, here: Here) -> Path | Non
 
 def _weights(bundle: Bundle, artifact: EngineArtifact) -> Path | None:
     """The graph that has what was left out of an engine; None where nothing was."""
-    if not option(artifact, "strip"):
+    if not artifact.options.strip:
         return None
     graphs = [g for g in bundle.manifest.onnx if g.sha256 == artifact.onnx_sha256]
     if not graphs:

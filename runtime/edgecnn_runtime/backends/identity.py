@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgecnn_runtime.errors import BackendError
 
@@ -70,7 +70,7 @@ def runs_on(artifact: EngineArtifact, gpu: str | None) -> bool:
     """Whether an engine was compiled for a GPU."""
     if gpu is None:
         return False
-    if option(artifact, "hardware_compatible"):
+    if artifact.options.hardware_compatible:
         return min(_number(gpu), _number(artifact.target)) >= HARDWARE_COMPATIBLE_FROM
     return artifact.target == gpu
 
@@ -79,7 +79,7 @@ def fits_version(artifact: EngineArtifact, version: str | None) -> bool:
     """Whether a runtime of a version reads an engine: its own; a later one if it was built so."""
     if version is None:
         return False
-    if option(artifact, "version_compatible"):
+    if artifact.options.version_compatible:
         built, running = _release(artifact.version), _release(version)
         return built[:1] == running[:1] and built <= running
     return artifact.version == version
@@ -168,11 +168,6 @@ def _nearest(
 def _targets(engines: Iterable[EngineArtifact]) -> str:
     names = sorted({engine.target for engine in engines}, key=_number)
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def option(artifact: EngineArtifact, name: str) -> Any:
-    """How an engine was built, where the manifest tells; None where it does not."""
-    return getattr(getattr(artifact, "options", None), name, None)
 
 
 def _number(target: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -191,13 +190,11 @@ class Engine:
         context.profiler = Listener()
         return heard
 
-    def layer_kinds(self) -> dict[str, str]:
-        """TensorRT's word for each layer; of an engine that was built to tell no more, none."""
+    def inspect(self) -> str:
+        """What TensorRT's inspector tells of the layers, as JSON; of most engines the names."""
         inspector = self._engine.create_engine_inspector()
-        text = inspector.get_engine_information(self._api.LayerInformationFormat.JSON)
-        layers = json.loads(text).get("Layers", [])
-        told = [layer for layer in layers if isinstance(layer, dict)]
-        return {layer.get("Name", ""): layer.get("LayerType", "") for layer in told}
+        text: str = inspector.get_engine_information(self._api.LayerInformationFormat.JSON)
+        return text
 
     def keep_kernels(self) -> None:
         """Write down what was compiled so far. Without a file, or where nothing was: nothing."""

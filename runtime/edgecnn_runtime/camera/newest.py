@@ -76,13 +76,3 @@ class Handoff(Generic[T]):
             self._closed = True
             self._items.clear()
             self._changed.notify_all()
-
-
-def newest_frame() -> Handoff[T]:
-    """For live sources: a slot for one frame, which a newer one replaces."""
-    return Handoff(1, lossless=False)
-
-
-def every_frame(depth: int) -> Handoff[T]:
-    """For files: no frame is lost, and no more than `depth` lie in memory."""
-    return Handoff(depth, lossless=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from edgecnn_runtime.backends import identity
 from edgecnn_runtime.backends.engine import open_engine
 from edgecnn_runtime.backends.identity import Here, choose, fits_version, mismatch, runs_on
 from edgecnn_runtime.bundle import Bundle, open_bundle
 from edgecnn_runtime.errors import BackendError, BundleError
+from edgecnn_runtime.manifest import EngineOptions
 
 Machine = Any
 HERE = Here("sm86", {"tensorrt": "10.3.0"}.get)
@@ -67,7 +67,7 @@ def test_a_gpu_that_is_not_here_costs_no_look_for_libraries(machine: Machine, co
 
 def engine(**options: Any) -> Any:
     return SimpleNamespace(
-        target="sm86", version="10.3.0.26", options=SimpleNamespace(**options), compiler="tensorrt"
+        target="sm86", version="10.3.0.26", options=EngineOptions(**options), compiler="tensorrt"
     )
 
 
@@ -188,7 +188,7 @@ def test_an_engine_that_was_altered_is_refused_before_it_is_read(
 
 
 def test_weights_that_were_left_out_come_from_the_bundles_graph(
-    machine: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, copy: Path
 ) -> None:
     taken: list[str] = []
 
@@ -204,8 +204,8 @@ def test_weights_that_were_left_out_come_from_the_bundles_graph(
 
     machine.tensorrt.api.Refitter = refitter
     machine.tensorrt.api.OnnxParserRefitter = parser
-    asked = {"strip": True}.get
-    monkeypatch.setattr("edgecnn_runtime.backends.engine.option", lambda _, name: asked(name))
     open_engine(open_bundle(copy), machine.add(copy)).close()
+    assert not taken
+    stripped = machine.add(copy, options=EngineOptions(strip=True))
+    open_engine(open_bundle(copy), stripped).close()
     assert taken == [str(copy / "model.fp32.onnx")]
-    assert identity.option(machine.add(copy), "strip") in (None, False)

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from edgecnn_runtime.camera.newest import Handoff, every_frame, newest_frame
+from edgecnn_runtime.camera.newest import Handoff
 
 
 def test_the_newest_frame_replaces_older_ones_which_are_counted() -> None:
-    slot: Handoff[int] = newest_frame()
+    slot: Handoff[int] = Handoff(1, lossless=False)
     for number in range(10):
         assert slot.put(number)
     assert slot.get() == 9
@@ -16,7 +16,7 @@ def test_the_newest_frame_replaces_older_ones_which_are_counted() -> None:
 
 
 def test_every_frame_arrives_in_order_through_a_short_queue() -> None:
-    queue: Handoff[int] = every_frame(2)
+    queue: Handoff[int] = Handoff(2, lossless=True)
 
     def make() -> None:
         for number in range(1000):
@@ -32,7 +32,7 @@ def test_every_frame_arrives_in_order_through_a_short_queue() -> None:
 
 
 def test_what_waits_is_still_given_after_the_end_and_then_the_error() -> None:
-    queue: Handoff[int] = every_frame(3)
+    queue: Handoff[int] = Handoff(3, lossless=True)
     queue.put(1)
     queue.finish(OSError("the camera burnt down"))
     assert queue.get() == 1
@@ -53,7 +53,7 @@ def test_closing_frees_a_waiting_taker(lossless: bool) -> None:
 
 
 def test_closing_frees_a_maker_that_waits_for_room() -> None:
-    queue: Handoff[int] = every_frame(1)
+    queue: Handoff[int] = Handoff(1, lossless=True)
     queue.put(1)
     answers: list[bool] = []
     maker = threading.Thread(target=lambda: answers.append(queue.put(2)))
