@@ -90,6 +90,12 @@ def in_flight(backend: Backend) -> int:
     return count
 
 
+def spent_ns(pending: Pending) -> int | None:
+    """What inference took, where who inferred knows it better than who waited; else None."""
+    spent: int | None = getattr(pending, "spent_ns", None)
+    return spent
+
+
 def open_backend(
     bundle: Bundle,
     name: str = "auto",
@@ -97,6 +103,7 @@ def open_backend(
     precision: str | None = None,
     threads: int | None = None,
     spin: bool = False,
+    throughput: bool = False,
     cuda: str = "auto",
     compile: str = "never",
 ) -> Backend:
@@ -107,7 +114,8 @@ def open_backend(
             other it is an error where that cannot run.
         precision: of the graph, or of the engine made from it; the bundle's first by default.
         threads: for the CPU; all cores by default.
-        spin: let them wait awake between frames: for files, not for cameras.
+        spin: let them wait awake between frames.
+        throughput: on the CPU, let several batches run at once, each in one thread: for files.
         cuda: the binding that reaches the GPU; see `open_cuda`.
         compile: what to do where there is no engine for this GPU: `never` compile one, compile it
             in the `background` and switch to it between two frames, or `wait` for it.
@@ -128,7 +136,7 @@ def open_backend(
         )
     from edgecnn_runtime.backends.opening import Opener
 
-    opener = Opener(bundle, precision, threads=threads, spin=spin, cuda=cuda)
+    opener = Opener(bundle, precision, threads=threads, spin=spin, throughput=throughput, cuda=cuda)
     if name in GRAPH_BACKENDS:
         return opener.graph(name)
     return opener.engine_or_graph(name, compile)

@@ -24,12 +24,20 @@ class Opener:
     """Opens what runs a bundle on this machine."""
 
     def __init__(
-        self, bundle: Bundle, precision: str | None, *, threads: int | None, spin: bool, cuda: str
+        self,
+        bundle: Bundle,
+        precision: str | None,
+        *,
+        threads: int | None,
+        spin: bool,
+        throughput: bool,
+        cuda: str,
     ) -> None:
         self._bundle = bundle
         self._precision = precision
         self._threads = threads
         self._spin = spin
+        self._throughput = throughput
         self._cuda = cuda
 
     @cached_property
@@ -51,6 +59,7 @@ class Opener:
             precision=graph.precision,
             threads=self._threads,
             spin=self._spin,
+            throughput=self._throughput,
             cuda=self._cuda,
             caches=lambda folder: cache_folder(self._bundle, folder),
         )
@@ -131,6 +140,7 @@ class Opener:
             self._precision,
             threads=self._threads,
             spin=self._spin,
+            throughput=self._throughput,
             cuda=self._cuda,
         )
 
