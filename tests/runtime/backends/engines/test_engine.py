@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +22,6 @@ from edgecnn_runtime.latency.layers import LayerTimes
 from edgecnn_runtime.preprocess import preprocess
 
 Machine = Any
-
-
-@pytest.fixture
-def copy(bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(bundle, tmp_path / "colour.bundle"))
 
 
 @pytest.fixture
