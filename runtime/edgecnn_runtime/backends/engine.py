@@ -259,11 +259,14 @@ def open_engine(
     *,
     here: Here | None = None,
     cuda: str = "auto",
+    path: Path | None = None,
 ) -> EngineBackend:
     """Open an engine of a bundle, after its identity was checked.
 
     Args:
         here: this machine, if it is known already.
+        path: of its file where that lies outside of the bundle and was checked; nothing is then
+            kept of what a first run compiles.
         cuda: the binding; see `open_cuda`.
 
     Raises:
@@ -274,14 +277,15 @@ def open_engine(
     here = this_machine() if here is None else here
     if why := mismatch(bundle, artifact, here):
         raise BackendError(why)
-    path = bundle.file(artifact)
+    kernels = None if path else _kernels(bundle, artifact, here)
+    path = path or bundle.file(artifact)
     device = gpu.open_cuda(cuda)
     with device:
         engine = trt.Engine(
             artifact.compiler,
             path.read_bytes(),
             str(path),
-            kernels=_kernels(bundle, artifact, here),
+            kernels=kernels,
             dla=artifact.options.dla,
             host_code=artifact.options.version_compatible,
             weights=_weights(bundle, artifact),
