@@ -106,7 +106,8 @@ class EngineBackend:
             found = list(self._lanes[0].layer_times(f[None] for f in turns))[LAYER_WARM_UP:]
             layers = layers_of(self._shared.engine.inspect())
         reports, taken = zip(*found, strict=True)
-        return runs_of(reports, taken, [replace(layer, provider=self.name) for layer in layers])
+        layers = tuple(replace(layer, provider=self.name) for layer in layers)
+        return runs_of(reports, taken, layers, self._shared.precision)
 
     def fork(self) -> EngineBackend:
         """Another backend on the same engine, with memory, stream and contexts of its own.
@@ -195,11 +196,16 @@ class _Submitted:
 
 
 class Shared:
-    """An engine with the backends that run it; the last to leave closes it."""
+    """An engine with the backends that run it; the last to leave closes it.
 
-    def __init__(self, engine: trt.Engine, cuda: gpu.Cuda) -> None:
+    Attributes:
+        precision: of the graph that it was compiled from.
+    """
+
+    def __init__(self, engine: trt.Engine, cuda: gpu.Cuda, precision: str) -> None:
         self.engine = engine
         self.cuda = cuda
+        self.precision = precision
         self._users = 0
         self._lock = threading.Lock()
 
@@ -290,7 +296,7 @@ def open_engine(
             host_code=artifact.options.version_compatible,
             weights=_weights(bundle, artifact),
         )
-    shared = Shared(engine, device)
+    shared = Shared(engine, device, artifact.precision)
     try:
         return EngineBackend(shared)
     except BaseException:

@@ -100,13 +100,39 @@ class FakeProfiler:
 
 
 class FakeInspector:
+    """Tells of its layers in TensorRT's words; of an engine built without detail, their names."""
+
     def __init__(self, words: dict[str, Any]) -> None:
         self.words = words
 
     def get_engine_information(self, form: str) -> str:
         assert form == "json"
-        conv: Any = {"Name": "conv", "LayerType": "CaskConvolution"}
-        return json.dumps({"Layers": [conv if self.words.get("detailed") else "conv", "softmax"]})
+        weights = self.words.get("detailed")
+        layers = [self.conv(weights), self.softmax()] if weights else ["conv", "softmax"]
+        return json.dumps({"Layers": layers, "Bindings": ["frames", "probabilities"]})
+
+    def tensor(self, name: str, shape: list[int], kind: str) -> dict[str, Any]:
+        where = {"Name": name, "Location": "Device", "Dimensions": shape}
+        return {**where, "Format/Datatype": f"Row major linear {kind} format"}
+
+    def conv(self, weights: str) -> dict[str, Any]:
+        kind = {"Half": "FP16", "Int8": "Int8", "Float": "FP32"}[weights]
+        return {
+            **{"Name": "conv", "LayerType": "CaskConvolution", "ParameterType": "Convolution"},
+            "Inputs": [self.tensor("frames", [1, 3, 32, 32], kind)],
+            "Outputs": [self.tensor("means", [1, 3, 1, 1], kind)],
+            **{"Kernel": [32, 32], "Stride": [1, 1], "OutMaps": 3, "Groups": 3},
+            "Weights": {"Type": weights, "Count": 3 * 32 * 32},
+            "TacticName": "sm80_xmma_fprop_implicit_gemm_indexed_nhwckrsc_nhwc",
+        }
+
+    def softmax(self) -> dict[str, Any]:
+        row = [1, 3, 1, 1]
+        return {
+            **{"Name": "softmax", "LayerType": "CaskSoftMaxV2", "ParameterType": "SoftMax"},
+            "Inputs": [self.tensor("means", row, "FP32")],
+            "Outputs": [self.tensor("probabilities", row, "FP32")],
+        }
 
 
 class FakeRuntime:
