@@ -320,5 +320,8 @@ def _weights(bundle: Bundle, artifact: EngineArtifact) -> Path | None:
         return None
     graphs = [g for g in bundle.manifest.onnx if g.sha256 == artifact.onnx_sha256]
     if not graphs:
-        raise BackendError(f"has no weights, and its graph is not in {bundle.path}")
+        raise BackendError(
+            f"{artifact.file} has no weights, and the graph that has them is not in {bundle.path};"
+            " compile it without --strip"
+        )
     return bundle.file(graphs[0])

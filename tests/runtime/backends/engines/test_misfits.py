@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgecnn_runtime.bundle import open_bundle, write_manifest
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import BackendError, BundleError
+from edgecnn_runtime.manifest import EngineOptions
 
 Machine = Any
 
@@ -95,6 +99,45 @@ def test_asked_for_by_name_it_is_an_error_of_one_line(
         classify(red)
     assert misfit in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def without_graphs(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    write_manifest(bundle, msgspec.structs.replace(manifest, artifacts=manifest.engines))
+
+
+def test_a_bundle_of_engines_alone_has_nothing_to_fall_back_to_and_says_so_once(
+    misfit: str, copy: Path, red: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    without_graphs(copy)
+    if "another graph" in misfit:
+        pytest.skip("there is none to compare its hash with")
+    with (
+        pytest.raises((BackendError, BundleError)) as caught,
+        Classifier.open(copy) as classify,
+    ):
+        classify(red)
+    assert misfit in str(caught.value)
+    assert caplog.text == "", "nothing else runs it"
+
+
+def test_a_bundle_of_engines_alone_says_that_it_needs_a_gpu(
+    make_machine: Callable[..., Machine], copy: Path
+) -> None:
+    make_machine().add(copy)
+    without_graphs(copy)
+    make_machine(target=None)
+    with pytest.raises(BackendError, match="engines need an NVIDIA GPU and its driver"):
+        Classifier.open(copy)
+
+
+def test_an_engine_without_weights_needs_the_graph_that_has_them(
+    machine: Machine, copy: Path
+) -> None:
+    machine.add(copy, options=EngineOptions(strip=True))
+    without_graphs(copy)
+    with pytest.raises(BackendError, match=r"fp32\.engine has no weights, and the graph"):
+        Classifier.open(copy)
 
 
 def test_the_warning_is_the_one_that_the_manual_shows(
