@@ -110,8 +110,10 @@ def test_a_bundle_of_engines_alone_has_nothing_to_fall_back_to_and_says_so_once(
     misfit: str, copy: Path, red: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     without_graphs(copy)
-    if "another graph" in misfit:
-        pytest.skip("there is none to compare its hash with")
+    if "another graph" in misfit:  # there is none any more to compare its hash with
+        with Classifier.open(copy) as classify:
+            assert classify(red)[0].label == "red"
+        return
     with (
         pytest.raises((BackendError, BundleError)) as caught,
         Classifier.open(copy) as classify,
