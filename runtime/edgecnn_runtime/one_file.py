@@ -102,8 +102,9 @@ def _listed(path: Path, file: Path, manifest: Manifest) -> EngineArtifact:
     if like := names.get(path.name):
         size = path.stat().st_size
         raise BundleError(
-            f"{path} was altered or cut short: it has {size} bytes and sha256 {found[:12]}…,"
-            f" {file} says {like.bytes} and {like.sha256[:12]}…; compile it again"
+            f"{path} is another bundle's, altered or cut short: it has {size} bytes and sha256"
+            f" {found[:12]}…, {file} lists {like.bytes} and {like.sha256[:12]}…; compile it again,"
+            " or name its own manifest"
         )
     raise BundleError(
         f"{path} is no engine of {file}, by its sha256 {found[:12]}…, which lists"

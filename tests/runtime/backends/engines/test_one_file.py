@@ -195,8 +195,8 @@ def test_an_engine_that_was_cut_short_is_told_by_its_name(
     whole = engine.stat().st_size
     engine.write_bytes(engine.read_bytes()[:10])
     line = refused("evaluate", engine, "terrain", "--manifest", copy / "manifest.json")
-    assert "was altered or cut short: it has 10 bytes" in line
-    assert f"says {whole} and" in line
+    assert "another bundle's, altered or cut short: it has 10 bytes" in line
+    assert f"lists {whole} and" in line
 
 
 def test_a_bundle_without_engines_has_none_to_compare(
