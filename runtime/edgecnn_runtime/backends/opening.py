@@ -68,11 +68,13 @@ class Opener:
         """The engine; with `auto`, or while one is compiled, ONNX Runtime where there is none.
 
         Raises:
-            BackendError: the backend was asked for by name and cannot run.
+            BackendError: the backend was asked for by name and cannot run, or the bundle has
+                engines alone and none runs.
         """
         if isinstance(self._bundle.manifest, ImageManifest):
             return self._filter(name, compile)
-        if name == "auto" and not self._may_have_an_engine(compile):
+        may_fall_back = name == "auto" and bool(self._bundle.manifest.onnx)
+        if may_fall_back and not self._may_have_an_engine(compile):
             return self.graph()
         try:
             return self._with_spare(self.engine(name), name)
@@ -82,13 +84,13 @@ class Opener:
                 return self._switch_later(name, graph, error)
             if compile == "wait" and graph is not None:
                 return self._wait(name, graph, error)
-            if name != "auto":
+            if not may_fall_back:
                 raise
             log.warning(
                 "%s; running on ONNX Runtime.\n  compile one:  %s", error.reason, error.todo
             )
         except (BackendError, BundleError) as error:
-            if name != "auto":
+            if not may_fall_back:
                 raise
             log.warning("%s; running on ONNX Runtime", error)
         return self.graph()
