@@ -141,7 +141,7 @@ def _open(
 
 
 def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:
-    from edgecnn_runtime.backends.ort import open_ort
+    from edgecnn_runtime.backends import open_graph
     from edgecnn_runtime.classifier import Classifier
     from edgecnn_runtime.manifest import ImageManifest, decode
 
@@ -157,4 +157,4 @@ def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:
     if isinstance(description, ImageManifest):
         raise InputError(f"{path} answers with pictures; expected a graph that answers with labels")
     named = {artifact.file: artifact.precision for artifact in description.onnx}
-    return Classifier(description, open_ort(path, backend, precision=named.get(path.name)))
+    return Classifier(description, open_graph(path, backend, precision=named.get(path.name)))

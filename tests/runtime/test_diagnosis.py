@@ -131,7 +131,7 @@ RUNTIME = {
 ON_PYPI = {"numpy": "2.4.6", "opencv-python-headless": "5.0.0.93", "onnxruntime": "1.32.0"}
 ABSENT = {
     name: f"ModuleNotFoundError: No module named '{name}'"
-    for name in ("tensorrt", "tensorrt_rtx", "cuda", "pycuda")
+    for name in ("openvino", "tensorrt", "tensorrt_rtx", "cuda", "pycuda")
 }
 
 

@@ -1,0 +1,186 @@
+"""Open an ONNX file with OpenVINO, and keep what it has compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgecnn_runtime.atomic import atomic_write
+from edgecnn_runtime.backends.ov.session import OvBackend, reason
+from edgecnn_runtime.errors import BackendError, BundleError, NoKernelError, one_line
+from edgecnn_runtime.latency.device import cores
+from edgecnn_runtime.machine.access import Machine
+
+log = logging.getLogger("edgecnn")
+
+Caches = Callable[[str], Path]
+DEVICE = "CPU"
+_UNKNOWN = "No conversion rule found"
+_DOT_PRODUCTS = re.compile(r"\b(avx512_vnni|avx_vnni|amx_int8)\b")  # of 8 bits, summed in 32
+
+
+@cache
+def load() -> Any:
+    """The module `openvino`.
+
+    Raises:
+        BackendError: it is not installed, or does not load.
+    """
+    try:
+        import openvino
+        import openvino.frontend
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise BackendError(f"OpenVINO does not load: {one_line(error)}") from error
+        raise BackendError(
+            "backend 'openvino' needs OpenVINO, which is not installed:"
+            " pip install 'edgecnn[openvino]'"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise BackendError(
+            f"OpenVINO is installed and does not load: {one_line(error)}; pip install"
+            " --force-reinstall 'edgecnn[openvino]'"
+        ) from error
+    return openvino
+
+
+def version() -> str:
+    """OpenVINO's, as 2026.4.1."""
+    return str(load().__version__).partition("-")[0]
+
+
+def settings_for(precision: str | None, machine: Machine | None = None) -> dict[str, Any]:
+    """Settings with which a graph of a precision gives the right numbers on every CPU.
+
+    Left alone, OpenVINO computes an FP32 graph in BF16 or FP16 where the CPU has those. An x86 CPU
+    without VNNI adds 8-bit products in 16 bits, which saturate without a word: a graph in INT8 is
+    computed there as it is written, each value rounded to 8 bits and the sums in FP32.
+
+    Args:
+        precision: as the manifest has it; None for a graph of which nothing is known.
+    """
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    sums_safely = precision == "int8-cpu"  # its weights have 7 bits: no sum can saturate
+    if not sums_safely and not _has_dot_products(machine or Machine()):
+        settings["LP_TRANSFORMS_MODE"] = False
+    return settings
+
+
+def _has_dot_products(machine: Machine) -> bool:
+    if machine.architecture not in ("x86_64", "AMD64"):
+        return True
+    return _DOT_PRODUCTS.search(machine.text("proc/cpuinfo")) is not None
+
+
+def open_ov(
+    path: Path,
+    *,
+    precision: str | None = None,
+    threads: int | None = None,
+    caches: Caches | None = None,
+    identity: str = "",
+) -> OvBackend:
+    """Open an ONNX file on the CPU.
+
+    Args:
+        precision: of the graph, as the manifest has it; see `settings_for`.
+        threads: all cores by default.
+        caches: gives a folder, by a name, for what OpenVINO compiles.
+        identity: the hashes of the graph and its weights; without them nothing is kept.
+
+    Raises:
+        BackendError: OpenVINO is not installed.
+        NoKernelError: it lacks an operator of the graph.
+        BundleError: the file is not a graph that it can load, or takes no frames.
+    """
+    core = load().Core()
+    settings = settings_for(precision)
+    compiler = _Compiler(core, path, settings, threads or cores())
+    kept = _kept(core, path, settings, caches, identity) if identity else None
+    return OvBackend(compiler.kept_or_new(kept), lambda: _metadata(path))
+
+
+class _Compiler:
+    """Compiles one graph, or takes what was compiled before."""
+
+    def __init__(self, core: Any, path: Path, settings: dict[str, Any], threads: int) -> None:
+        self._core = core
+        self._path = path
+        self._settings = {**settings, "INFERENCE_NUM_THREADS": threads}
+
+    def kept_or_new(self, kept: Path | None) -> Any:
+        if kept is not None and kept.is_file():
+            try:
+                return self._core.import_model(kept.read_bytes(), DEVICE, self._settings)
+            except (RuntimeError, OSError) as error:
+                log.info("%s is compiled again: %s", self._path.name, reason(error))
+        compiled = self._compile()
+        if kept is not None:
+            try:
+                atomic_write(kept, compiled.export_model().getvalue())
+            except (RuntimeError, OSError) as error:
+                log.warning("%s is compiled at every start: %s", self._path.name, reason(error))
+        return compiled
+
+    def _compile(self) -> Any:
+        model = read(self._path)
+        try:
+            return self._core.compile_model(model, DEVICE, self._settings)
+        except RuntimeError as error:
+            raise _no_kernel(self._path, reason(error)) from error
+
+
+def read(path: Path) -> Any:
+    """OpenVINO's model of an ONNX file.
+
+    Raises:
+        NoKernelError: it lacks an operator of the graph.
+        BundleError: it cannot be read.
+    """
+    # By its own name: else every other format is tried too, and each complains on standard error.
+    frontend = load().frontend.FrontEndManager().load_by_framework("onnx")
+    try:
+        return frontend.convert(frontend.load(str(path)))
+    except RuntimeError as error:
+        if _UNKNOWN in str(error):
+            raise _no_kernel(path, reason(error)) from error
+        raise BundleError(f"{path} cannot be loaded: {reason(error)}") from error
+
+
+def _no_kernel(path: Path, why: str) -> NoKernelError:
+    why = f"OpenVINO {version()}: {why}"
+    return NoKernelError(
+        f"{path} does not run here: {why}; take another graph with --precision, or ONNX Runtime",
+        why,
+    )
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    model = read(path)
+    if not model.has_rt_info("framework"):
+        return {}
+    return {str(key): str(value) for key, value in model.get_rt_info("framework").value.items()}
+
+
+def _kept(
+    core: Any, path: Path, settings: dict[str, Any], caches: Caches | None, identity: str
+) -> Path | None:
+    """The file that holds what was compiled for this CPU from this graph, with these settings."""
+    if caches is None:
+        return None
+    try:
+        folder = caches(f"openvino-{version()}")
+    except OSError as error:
+        log.warning("%s is compiled at every start: %s", path.name, error)
+        return None
+    cpu = core.get_property(DEVICE, "FULL_DEVICE_NAME")
+    can = sorted(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+    made_of = (load().__version__, platform.machine(), cpu, can, sorted(settings.items()), identity)
+    key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+    return folder / f"{path.stem}-{key}.blob"
