@@ -147,7 +147,7 @@ def read(path: Path) -> Any:
     frontend = load().frontend.FrontEndManager().load_by_framework("onnx")
     try:
         return frontend.convert(frontend.load(str(path)))
-    except RuntimeError as error:
+    except Exception as error:  # of one class for each kind of failure, and of no common one
         if _UNKNOWN in str(error):
             raise _no_kernel(path, reason(error)) from error
         raise BundleError(f"{path} cannot be loaded: {reason(error)}") from error
