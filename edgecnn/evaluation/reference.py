@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -21,6 +22,8 @@ from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import BackendError, one_line, unknown_name
 from edgecnn_runtime.latency.device import cores
 from edgecnn_runtime.manifest import Input, Manifest, Model
+
+log = logging.getLogger("edgecnn")
 
 FRAMES = 16  # of the held-out ones, as many as a bundle has golden frames
 SAME = 1e-3  # a bundle whose answers are further from a run's was made from other weights
@@ -45,7 +48,10 @@ class TorchBackend:
         self.name = name
         self.input_shape = (spec.height, spec.width, spec.channels)
         self._device = "cuda" if name == "torch-cuda" else "cpu"
-        self._before = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+        self._before: tuple[int, bool] | None = (
+            torch.get_num_threads(),
+            torch.backends.cudnn.allow_tf32,
+        )
         torch.set_num_threads(threads)
         torch.backends.cudnn.allow_tf32 = False  # FP32 means FP32, as in the other backends
         self._forward: nn.Module | None = None
@@ -60,6 +66,7 @@ class TorchBackend:
             return deployed
         from torch._inductor import config
 
+        log.warning("torch.compile goes first, which may take a minute")
         deployed.compile()
         try:
             # With one thread it compiles in this process: no workers stay beside what is measured.

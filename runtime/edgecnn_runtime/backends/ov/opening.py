@@ -7,13 +7,14 @@ import logging
 import platform
 import re
 from collections.abc import Callable
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edgecnn_runtime.atomic import atomic_write
-from edgecnn_runtime.backends.ov.session import OvBackend, reason
-from edgecnn_runtime.errors import BackendError, BundleError, NoKernelError, one_line
+from edgecnn_runtime.backends.ov.loading import load, reason, version
+from edgecnn_runtime.backends.ov.session import OvBackend
+from edgecnn_runtime.errors import BundleError, NoKernelError
 from edgecnn_runtime.latency.device import cores
 from edgecnn_runtime.machine.access import Machine
 
@@ -23,36 +24,6 @@ Caches = Callable[[str], Path]
 DEVICE = "CPU"
 _UNKNOWN = "No conversion rule found"
 _DOT_PRODUCTS = re.compile(r"\b(avx512_vnni|avx_vnni|amx_int8)\b")  # of 8 bits, summed in 32
-
-
-@cache
-def load() -> Any:
-    """The module `openvino`.
-
-    Raises:
-        BackendError: it is not installed, or does not load.
-    """
-    try:
-        import openvino
-        import openvino.frontend
-    except ModuleNotFoundError as error:
-        if error.name != "openvino":
-            raise BackendError(f"OpenVINO does not load: {one_line(error)}") from error
-        raise BackendError(
-            "backend 'openvino' needs OpenVINO, which is not installed:"
-            " pip install 'edgecnn[openvino]'"
-        ) from error
-    except (ImportError, OSError) as error:
-        raise BackendError(
-            f"OpenVINO is installed and does not load: {one_line(error)}; pip install"
-            " --force-reinstall 'edgecnn[openvino]'"
-        ) from error
-    return openvino
-
-
-def version() -> str:
-    """OpenVINO's, as 2026.4.1."""
-    return str(load().__version__).partition("-")[0]
 
 
 def settings_for(precision: str | None, machine: Machine | None = None) -> dict[str, Any]:
@@ -99,28 +70,44 @@ def open_ov(
         NoKernelError: it lacks an operator of the graph.
         BundleError: the file is not a graph that it can load, or takes no frames.
     """
-    core = load().Core()
-    settings = settings_for(precision)
-    compiler = _Compiler(core, path, settings, threads or cores())
-    kept = _kept(core, path, settings, caches, identity) if identity else None
-    return OvBackend(compiler.kept_or_new(kept), lambda: _metadata(path))
+    compiler = _Compiler(path, settings_for(precision), threads or cores())
+    if identity and caches is not None:
+        compiler.keep(caches, identity)
+    return OvBackend(compiler.compiled, lambda: _metadata(path))
 
 
 class _Compiler:
     """Compiles one graph, or takes what was compiled before."""
 
-    def __init__(self, core: Any, path: Path, settings: dict[str, Any], threads: int) -> None:
-        self._core = core
+    def __init__(self, path: Path, settings: dict[str, Any], threads: int) -> None:
+        self._core = load().Core()
         self._path = path
-        self._settings = {**settings, "INFERENCE_NUM_THREADS": threads}
+        self._settings = settings
+        self._all = {**settings, "INFERENCE_NUM_THREADS": threads}
+        self._folder: Path | None = None
+        self._identity = ""
 
-    def kept_or_new(self, kept: Path | None) -> Any:
+    def keep(self, caches: Caches, identity: str) -> None:
+        """Keep what is compiled of the graph with these hashes, if it can be kept."""
+        try:
+            self._folder = caches(f"openvino-{version()}")
+        except OSError as error:
+            log.warning("%s is compiled at every start: %s", self._path.name, error)
+        self._identity = identity
+
+    def compiled(self, batch: int | None) -> Any:
+        """OpenVINO's `CompiledModel` for so many frames, or for any number.
+
+        Raises:
+            NoKernelError, BundleError: as `open_ov`.
+        """
+        kept = self._kept(batch) if self._folder else None
         if kept is not None and kept.is_file():
             try:
-                return self._core.import_model(kept.read_bytes(), DEVICE, self._settings)
+                return self._core.import_model(kept.read_bytes(), DEVICE, self._all)
             except (RuntimeError, OSError) as error:
                 log.info("%s is compiled again: %s", self._path.name, reason(error))
-        compiled = self._compile()
+        compiled = self._compile(batch)
         if kept is not None:
             try:
                 atomic_write(kept, compiled.export_model().getvalue())
@@ -128,12 +115,27 @@ class _Compiler:
                 log.warning("%s is compiled at every start: %s", self._path.name, reason(error))
         return compiled
 
-    def _compile(self) -> Any:
+    def _compile(self, batch: int | None) -> Any:
         model = read(self._path)
+        if batch is not None and len(model.inputs) == 1:
+            shape = model.input(0).partial_shape
+            if shape.rank.is_static and len(shape):
+                shape[0] = batch
+                with suppress(RuntimeError):  # somebody else's graph may be of one batch only
+                    model.reshape(shape)
         try:
-            return self._core.compile_model(model, DEVICE, self._settings)
+            return self._core.compile_model(model, DEVICE, self._all)
         except RuntimeError as error:
             raise _no_kernel(self._path, reason(error)) from error
+
+    def _kept(self, batch: int | None) -> Path | None:
+        """The file of what was compiled for this CPU from this graph, with these settings."""
+        cpu = self._core.get_property(DEVICE, "FULL_DEVICE_NAME")
+        can = sorted(self._core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+        here = (load().__version__, platform.machine(), cpu, can)
+        made = repr((*here, sorted(self._settings.items()), self._identity, batch))
+        key = hashlib.sha256(made.encode()).hexdigest()[:16]
+        return self._folder / f"{self._path.stem}-{key}.blob" if self._folder else None
 
 
 def read(path: Path) -> Any:
@@ -166,21 +168,3 @@ def _metadata(path: Path) -> dict[str, str]:
     if not model.has_rt_info("framework"):
         return {}
     return {str(key): str(value) for key, value in model.get_rt_info("framework").value.items()}
-
-
-def _kept(
-    core: Any, path: Path, settings: dict[str, Any], caches: Caches | None, identity: str
-) -> Path | None:
-    """The file that holds what was compiled for this CPU from this graph, with these settings."""
-    if caches is None:
-        return None
-    try:
-        folder = caches(f"openvino-{version()}")
-    except OSError as error:
-        log.warning("%s is compiled at every start: %s", path.name, error)
-        return None
-    cpu = core.get_property(DEVICE, "FULL_DEVICE_NAME")
-    can = sorted(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
-    made_of = (load().__version__, platform.machine(), cpu, can, sorted(settings.items()), identity)
-    key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
-    return folder / f"{path.stem}-{key}.blob"
