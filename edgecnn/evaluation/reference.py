@@ -67,6 +67,8 @@ class TorchBackend:
         from torch._inductor import config
 
         log.warning("torch.compile goes first, which may take a minute")
+        # It looks for CUDA's compiler, and tells of its absence as if one had asked for it.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         deployed.compile()
         try:
             # With one thread it compiles in this process: no workers stay beside what is measured.

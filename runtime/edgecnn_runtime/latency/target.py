@@ -56,8 +56,8 @@ def open_target(
         raise unknown_name("backend", backend, (*BACKENDS, *REFERENCES))
     if is_run(target):
         raise BackendError(
-            f"{target} is a run folder, which PyTorch alone runs (--backend torch); for"
-            f" {backend!r}: edgecnn export {target} --out BUNDLE"
+            f"backend {backend!r} runs a bundle, and {target} is a run folder: edgecnn export"
+            f" {target} --out BUNDLE"
         )
     return open_model(
         target, backend=backend, precision=precision, threads=threads, compile=compile
