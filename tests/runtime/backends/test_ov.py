@@ -249,7 +249,7 @@ def test_a_file_that_is_no_graph_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a graph")
-    with pytest.raises(BundleError, match="cannot be loaded: Model can't be parsed") as caught:
+    with pytest.raises(BundleError, match=r"x\.onnx cannot be loaded: \w+") as caught:
         open_ov(tmp_path / "x.onnx")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == "", "other formats were tried, and complained"

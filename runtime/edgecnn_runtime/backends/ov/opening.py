@@ -22,7 +22,7 @@ log = logging.getLogger("edgecnn")
 
 Caches = Callable[[str], Path]
 DEVICE = "CPU"
-_UNKNOWN = "No conversion rule found"
+_UNKNOWN = ("No conversion rule found", "does not support the following ONNX operations")
 _DOT_PRODUCTS = re.compile(r"\b(avx512_vnni|avx_vnni|amx_int8)\b")  # of 8 bits, summed in 32
 
 
@@ -150,7 +150,7 @@ def read(path: Path) -> Any:
     try:
         return frontend.convert(frontend.load(str(path)))
     except Exception as error:  # of one class for each kind of failure, and of no common one
-        if _UNKNOWN in str(error):
+        if any(words in str(error) for words in _UNKNOWN):
             raise _no_kernel(path, reason(error)) from error
         raise BundleError(f"{path} cannot be loaded: {reason(error)}") from error
 
