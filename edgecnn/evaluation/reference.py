@@ -19,9 +19,9 @@ from edgecnn.training.run import Run, is_run, load_network, read_run
 from edgecnn_runtime.backends import REFERENCES
 from edgecnn_runtime.bundle import open_bundle, read_golden
 from edgecnn_runtime.classifier import Classifier
-from edgecnn_runtime.errors import BackendError, one_line, unknown_name
+from edgecnn_runtime.errors import BackendError, InputError, one_line, unknown_name
 from edgecnn_runtime.latency.device import cores
-from edgecnn_runtime.manifest import Input, Manifest, Model
+from edgecnn_runtime.manifest import ImageManifest, Input, Manifest, Model
 
 log = logging.getLogger("edgecnn")
 
@@ -130,12 +130,16 @@ def open_reference(target: str, name: str, *, threads: int | None = None) -> Cla
     """
     if name not in REFERENCES:
         raise unknown_name("reference", name, REFERENCES)
-    folder, manifest = target, None
-    if not is_run(target):
+    folder = target
+    if is_run(target):
+        run = read_run(folder)
+        network, manifest = load_network(folder, run), _described(run)
+    else:
         folder, manifest = _run_of(target, name)
-    run = read_run(folder)
-    network = load_network(folder, run)
-    manifest = manifest or _described(run)
+        try:
+            network = load_network(folder, read_run(folder))
+        except InputError as error:  # the bundle is well without it
+            raise BackendError(f"the run of {target} cannot be opened: {error}") from error
     backend = TorchBackend(name, network, manifest.input, threads or cores())
     try:
         if folder != target:
@@ -148,7 +152,9 @@ def open_reference(target: str, name: str, *, threads: int | None = None) -> Cla
 
 def _run_of(target: str, name: str) -> tuple[str, Manifest]:
     """The run of a bundle, and its manifest without the graphs."""
-    manifest = open_bundle(target).classifier()
+    manifest = open_bundle(target).manifest
+    if isinstance(manifest, ImageManifest):
+        raise BackendError(f"backend {name!r} runs a run, and {target} is a filter")
     folder = manifest.provenance.get("run")
     todo = "name a run folder in place of the bundle"
     if not isinstance(folder, str):

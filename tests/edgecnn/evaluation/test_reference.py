@@ -97,6 +97,23 @@ def test_a_bundle_whose_run_is_gone_asks_for_a_run(
     assert "runs/gone, is not here; name a run folder" in said
 
 
+def test_a_bundle_whose_run_is_broken_is_measured_without_it(
+    trained_run: Path, trained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = shutil.copytree(trained_run, tmp_path / "run")
+    (broken / "best.safetensors").unlink()
+    bundle = shutil.copytree(trained_bundle, tmp_path / "copy.bundle")
+    name_the_run(bundle, str(broken))
+    assert run(["profile", str(bundle), "--backend", "all", "--frames", "5"]) == 0
+    assert f"torch not measured: the run of {bundle} cannot be opened" in capsys.readouterr().out
+
+
+def test_a_filter_has_no_run(tmp_path: Path, refused: Refused) -> None:
+    bundle = tmp_path / "sobel.bundle"
+    assert run(["export", "filter:sobel", "--out", str(bundle)]) == 0
+    assert "is a filter" in refused("profile", bundle, "--backend", "torch")
+
+
 def name_the_run(bundle: Path, folder: str) -> None:
     file = bundle / "manifest.json"
     manifest = json.loads(file.read_text())
