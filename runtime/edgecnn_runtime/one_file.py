@@ -44,10 +44,10 @@ def open_file(
     if _is_engine(path):
         opened: Backend = _engine(path, file, described, backend)
     else:
-        from edgecnn_runtime.backends.ort import open_ort
+        from edgecnn_runtime.backends import open_graph
 
         named = {graph.file: graph.precision for graph in described.onnx}
-        opened = open_ort(path, backend, precision=named.get(path.name))
+        opened = open_graph(path, backend, precision=named.get(path.name))
     try:
         return Classifier(described, opened)
     except BaseException:

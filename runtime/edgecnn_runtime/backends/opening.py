@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 
-from edgecnn_runtime.backends import ENGINE_BACKENDS, Backend
-from edgecnn_runtime.backends.caches import cache_folder
+from edgecnn_runtime.backends import ENGINE_BACKENDS, Backend, open_bundled_graph
 from edgecnn_runtime.backends.compiling import compile_and_wait, compile_in_background
 from edgecnn_runtime.backends.engine import EngineBackend, open_engine, this_machine
 from edgecnn_runtime.backends.identity import Here, NoEngineError, choose
@@ -45,23 +44,19 @@ class Opener:
         return this_machine()
 
     def graph(self, name: str = "auto") -> Backend:
-        """ONNX Runtime on the graph.
+        """ONNX Runtime or OpenVINO on the graph.
 
         Raises:
-            BackendError: the provider does not start.
+            BackendError: it does not start, or is not installed.
         """
-        from edgecnn_runtime.backends.ort import open_ort
-
-        graph = self._bundle.onnx(self._precision)
-        return open_ort(
-            self._bundle.file(graph),
+        return open_bundled_graph(
+            self._bundle,
+            self._bundle.onnx(self._precision),
             name,
-            precision=graph.precision,
             threads=self._threads,
             spin=self._spin,
             throughput=self._throughput,
             cuda=self._cuda,
-            caches=lambda folder: cache_folder(self._bundle, folder),
         )
 
     def engine_or_graph(self, name: str, compile: str) -> Backend:

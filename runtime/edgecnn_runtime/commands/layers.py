@@ -65,6 +65,7 @@ def profile_layers(
 
 
 def _timed(backend: Backend, bundle: str, precision: str | None, threads: int | None) -> LayerTimes:
+    from edgecnn_runtime.backends import CPU_BACKENDS
     from edgecnn_runtime.backends.ort.layers import OrtLayers
     from edgecnn_runtime.backends.switching import SwitchingBackend
     from edgecnn_runtime.bundle import open_bundle
@@ -75,6 +76,10 @@ def _timed(backend: Backend, bundle: str, precision: str | None, threads: int | 
     if isinstance(backend, LayerTimes):
         return backend
     if backend.name != "onnxruntime":
+        if backend.name in CPU_BACKENDS:
+            raise BackendError(
+                f"--layers is not measured on {backend.name}; take --backend onnxruntime"
+            )
         raise BackendError(
             f"{backend.name} tells when it started a layer and not how long the GPU took; layers"
             " are timed by an engine of TensorRT, or on the CPU with --backend onnxruntime"

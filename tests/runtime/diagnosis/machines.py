@@ -21,7 +21,7 @@ RTX = {
 ORIN = {MAJOR: 8, MINOR: 7, MULTIPROCESSORS: 8, CLOCK_KHZ: 1020000, MEMORY_KHZ: 0, INTEGRATED: 1}
 ABSENT = {
     name: f"ModuleNotFoundError: No module named '{name}'"
-    for name in ("tensorrt", "tensorrt_rtx", "cuda", "pycuda")
+    for name in ("openvino", "tensorrt", "tensorrt_rtx", "cuda", "pycuda")
 }
 
 
