@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from edgecnn_runtime.atomic import atomic_write
-from edgecnn_runtime.backends import BACKENDS, COMPILE
+from edgecnn_runtime.backends import BACKENDS, COMPILE, POWERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,14 @@ BackendOption = Annotated[
 ]
 BackendOrAllOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"{', '.join(_NAMES)} or all.")
+]
+PowerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(POWERS),
+        help="Whether the CPU's threads sleep between frames, or wait awake for the next; save by"
+        " default where a source is live.",
+    ),
 ]
 CompileOption = Annotated[
     str,

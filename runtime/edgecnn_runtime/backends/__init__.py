@@ -32,6 +32,8 @@ BACKENDS = {
     **ENGINE_BACKENDS,
 }
 COMPILE = ("never", "background", "wait")
+# Between two frames the CPU's threads sleep, or wait awake for the next.
+POWERS = ("save", "latency")
 
 
 class Backend(Protocol):
@@ -88,6 +90,41 @@ def in_flight(backend: Backend) -> int:
     """
     count: int = getattr(backend, "in_flight", 1)  # asked for every frame: not by isinstance
     return count
+
+
+@runtime_checkable
+class PoweredBackend(Backend, Protocol):
+    """A backend whose threads sleep between frames or wait awake: what runs on the CPU."""
+
+    @property
+    def power(self) -> str: ...
+
+    def set_power(self, power: str) -> None: ...
+
+
+def power_of(backend: Backend) -> str | None:
+    """One of `POWERS`; None of a GPU, whose driver decides."""
+    running = _running(backend)
+    return running.power if isinstance(running, PoweredBackend) else None
+
+
+def set_power(backend: Backend, power: str) -> None:
+    """Let the CPU's threads sleep between frames or wait awake; nothing happens to a GPU.
+
+    Raises:
+        InputError: `power` is neither of `POWERS`.
+    """
+    if power not in POWERS:
+        raise unknown_name("power", power, POWERS)
+    running = _running(backend)
+    if isinstance(running, PoweredBackend):
+        running.set_power(power)
+
+
+def _running(backend: Backend) -> Backend:
+    """What runs at the moment, where one takes the place of another."""
+    running: Backend = getattr(backend, "running", backend)
+    return running
 
 
 def open_backend(

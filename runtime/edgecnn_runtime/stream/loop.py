@@ -15,7 +15,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn_runtime.backends import Pending, PipelinedBackend, in_flight, shares_cores
+from edgecnn_runtime.backends import (
+    Pending,
+    PipelinedBackend,
+    in_flight,
+    set_power,
+    shares_cores,
+)
 from edgecnn_runtime.backends.switching import Done
 from edgecnn_runtime.camera.intake import Intake
 from edgecnn_runtime.camera.source import Captured, Source
@@ -78,8 +84,11 @@ class Stream:
         every_frame: of a live source too, as far as a queue of `QUEUE` reaches.
         batch: how many frames of different sources are inferred at once, at the most; measured at
             the start where None.
+        power: `save` lets the CPU's threads sleep between frames, `latency` lets them wait awake;
+            as the classifier was opened where None. Nothing happens to a GPU.
 
     Raises:
+        InputError: `power` is something else.
         SourceError: the source cannot be opened; later, from the loop, that it cannot be read, or
             that none of several can.
     """
@@ -93,8 +102,11 @@ class Stream:
         frames: int | None = None,
         every_frame: bool = False,
         batch: int | None = None,
+        power: str | None = None,
     ) -> None:
         self.classifier = classifier
+        if power is not None:
+            set_power(classifier.backend, power)
         self.sources: list[Source]
         if isinstance(source, (int, str, Path)):
             self.sources = [open_source(source, name=name)]

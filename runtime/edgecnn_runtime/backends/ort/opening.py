@@ -19,7 +19,7 @@ from edgecnn_runtime.backends.ort.providers import (
     plugin_devices,
     require,
 )
-from edgecnn_runtime.backends.ort.session import OrtBackend, first_line, settings_for
+from edgecnn_runtime.backends.ort.session import CpuBackend, OrtBackend, first_line, settings_for
 from edgecnn_runtime.errors import BackendError, BundleError, NoKernelError, unknown_name
 from edgecnn_runtime.installed import conflicts
 from edgecnn_runtime.latency.device import cores
@@ -83,14 +83,22 @@ def open_ort(
             except BackendError as error:
                 log.warning("%s; running on the CPU", error)
     require(name)
-    options = _options(precision, threads, spin)
     if name == "onnxruntime":
-        return OrtBackend(_session(path, name, options, [PROVIDERS[name].ep]), name)
+        return _open_cpu(path, precision, threads, spin)
+    options = _options(precision, threads, spin)
     if name == "onnxruntime-cuda":
         return _open_cuda(path, options, cuda, graphs)
     if name == "onnxruntime-tensorrt":
         return _open_tensorrt(path, options, precision, caches)
     return _open_plugin(path, options, caches)
+
+
+def _open_cpu(path: Path, precision: str | None, threads: int | None, spin: bool) -> OrtBackend:
+    def open_session(spin: bool) -> Any:
+        options = _options(precision, threads, spin)
+        return _session(path, "onnxruntime", options, [PROVIDERS["onnxruntime"].ep])
+
+    return CpuBackend(open_session, "latency" if spin else "save")
 
 
 def _options(precision: str | None, threads: int | None, spin: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,28 @@ class OrtBackend:
 
     def close(self) -> None:
         self._session = None
+
+
+class CpuBackend(OrtBackend):
+    """A session on the CPU, whose threads sleep between frames or wait awake for the next.
+
+    Args:
+        open_session: makes the session; told whether the threads wait awake.
+
+    Attributes:
+        power: one of `backends.POWERS`.
+    """
+
+    def __init__(self, open_session: Callable[[bool], Any], power: str) -> None:
+        super().__init__(open_session(power == "latency"), "onnxruntime")
+        self.power = power
+        self._open_session = open_session
+
+    def set_power(self, power: str) -> None:
+        """Change it. ONNX Runtime can do so only by opening the file again."""
+        if power != self.power:
+            self._session = self._open_session(power == "latency")
+            self.power = power
 
 
 def first_line(error: Exception) -> str:
