@@ -69,7 +69,7 @@ def command(
         typer.Option(
             metavar="URI",
             help="window, FILE.mp4, .avi, .jsonl or .csv, -, http://HOST:PORT (the live page),"
-            " webhook+https://..., mqtt://HOST/TOPIC; repeatable.",
+            " rtsp://:PORT/PATH, webhook+https://..., mqtt://HOST/TOPIC; repeatable.",
         ),
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
