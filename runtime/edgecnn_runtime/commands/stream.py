@@ -162,6 +162,7 @@ def command(
                 random_weights=is_random,
                 rotation=rotation_of(rotate_mb, keep_mb),
                 live=live,
+                sources=len(stream.sources),
             )
             with live_terminal(live, lambda: _power_line(stream)):
                 report = run_stream(stream, sinks, window=window, steady=steady, live=live)
