@@ -39,7 +39,11 @@ def connect_pipeline(pipeline: str, shown: str) -> Capture:
 
 
 def csi_pipeline(sensor: int, settings: Settings) -> str:
-    """The pipeline for a camera on a CSI connector: NVIDIA's on a Jetson, libcamera's elsewhere."""
+    """The pipeline for a camera on a CSI connector: NVIDIA's on a Jetson, libcamera's elsewhere.
+
+    Raises:
+        SourceError: another than the first of libcamera's cameras, which have names and no numbers.
+    """
     width, height = settings.size or (1280, 720)
     rate = round(settings.fps or 30)
     if _JETSON.exists():
@@ -47,6 +51,11 @@ def csi_pipeline(sensor: int, settings: Settings) -> str:
         return (
             f"nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM), width={width},"
             f" height={height}, framerate={rate}/1 ! nvvidconv ! video/x-raw, format=BGRx ! {_SINK}"
+        )
+    if sensor:
+        raise SourceError(
+            f"csi://{sensor}: libcamera's cameras have names and no numbers; name it in a pipeline:"
+            " 'libcamerasrc camera-name=NAME ! video/x-raw', where 'cam -l' lists the names"
         )
     return (
         f"libcamerasrc ! video/x-raw, width={width}, height={height}, framerate={rate}/1 ! {_SINK}"
