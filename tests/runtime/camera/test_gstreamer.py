@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import signal
 import subprocess
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edgecnn_runtime.camera import gstreamer
+from edgecnn_runtime.camera.gst_binding import BindingCapture
 from edgecnn_runtime.camera.gstreamer import csi_pipeline, whole_pipeline
 from edgecnn_runtime.camera.settings import Settings, settings_of
+from edgecnn_runtime.camera.source import Source
+from edgecnn_runtime.camera.sources import open_source
 from edgecnn_runtime.errors import SourceError
 
 PROGRAM = Path(__file__).with_name("run_pipeline.py")
@@ -86,3 +94,79 @@ def test_a_pipeline_of_ones_own_gets_the_sink_that_it_lacks(end: str) -> None:
 def test_a_pipeline_with_a_sink_is_left_as_it_is() -> None:
     pipeline = "videotestsrc ! videoconvert ! video/x-raw, format=BGR ! appsink sync=true"
     assert whole_pipeline(pipeline) == pipeline
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Source]]:
+    """Open a pipeline by GStreamer's own binding."""
+    if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        pytest.skip("this OpenCV has GStreamer itself")
+    if not has_gstreamer():
+        pytest.skip("no GStreamer: apt-get install python3-gi gstreamer1.0-plugins-base")
+    sources: list[Source] = []
+
+    def make(pipeline: str, **texts: object) -> Source:
+        sources.append(open_source(pipeline, settings=settings_of(texts)))
+        return sources[-1]
+
+    yield make
+    for source in sources:
+        source.stop()
+        source.close()
+
+
+def test_a_pipeline_is_read_by_gstreamers_own_binding(opened: Callable[..., Source]) -> None:
+    """Of an odd width, whose rows GStreamer pads; the test picture's bars are grey to blue."""
+    size = "video/x-raw, width=161, height=120, framerate=20/1"
+    source = opened(f"videotestsrc is-live=true pattern=smpte ! {size}")
+    first, second = source.read(), source.read()
+    assert first is not None
+    assert second is not None
+    assert first.frame.shape == (120, 161, 3)
+    assert source.fps == 20
+    assert np.ptp(first.frame[20, 5].astype(int)) < 10, "the first bar is grey"
+    assert first.frame[20, 150].argmax() == 0, "the last is blue, as BGR has it"
+    assert second.index > first.index
+
+
+def test_a_pipeline_that_ends_is_started_again(
+    opened: Callable[..., Source], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = opened("videotestsrc is-live=true num-buffers=4 pattern=ball ! videoconvert")
+    while source.reconnects < 2:
+        assert source.read() is not None
+    assert "is lost: it gives no more frames" in caplog.text
+
+
+def test_a_pipeline_whose_process_is_stopped_counts_as_lost(
+    opened: Callable[..., Source], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = opened("videotestsrc is-live=true pattern=ball ! videoconvert", stall=1)
+    assert source.read() is not None
+    hanging = connected(source)._process
+    hanging.send_signal(signal.SIGSTOP)
+    while not source.reconnects:
+        assert source.read() is not None
+    assert hanging.wait(20) == -signal.SIGKILL, "it is not left behind"
+
+
+def connected(source: Source) -> BindingCapture:
+    """The capture that runs, found where its thread keeps it."""
+    found = [o for o in gc.get_objects() if isinstance(o, BindingCapture)]
+    return next(one for one in found if one._process.poll() is None)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        ("nosuchsrc ! fakesink", 'pipeline: GStreamer says: no element "nosuchsrc"'),
+        ("filesrc location=/none ! decodebin", "pipeline: GStreamer says: Resource not found"),
+        ("videotestsrc ! video/x-raw, format=RGB ! appsink", "gets RGB; expected BGR"),
+    ],
+)
+def test_a_pipeline_that_does_not_start_is_one_line(
+    opened: Callable[..., Source], pipeline: str, message: str
+) -> None:
+    with pytest.raises(SourceError, match=message) as got:
+        opened(pipeline)
+    assert "\n" not in str(got.value)

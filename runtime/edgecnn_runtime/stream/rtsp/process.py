@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn_runtime.errors import MissingPackageError
+from edgecnn_runtime.machine.pythons import pythons
 from edgecnn_runtime.stream.rtsp import serve
 
 PROGRAM = Path(serve.__file__)
-SYSTEM_PYTHON = "/usr/bin/python3"
 PACKAGES = (
     "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
     " gstreamer1.0-plugins-ugly"
@@ -136,13 +133,6 @@ class ServerProcess:
     def close(self) -> None:
         """End it, gently where it listens. A second call does nothing."""
         _end(self._process)
-
-
-def pythons() -> Iterator[str]:
-    """Interpreters that may have GStreamer's bindings: this one, and the system's."""
-    yield sys.executable
-    others = (SYSTEM_PYTHON, shutil.which("python3"))
-    yield from {p for p in others if p and Path(p).exists()} - {sys.executable}
 
 
 def _spawn(python: str, address: Address, fps: int) -> subprocess.Popen[bytes]:
