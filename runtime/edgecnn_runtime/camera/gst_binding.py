@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -30,6 +31,8 @@ def connect_binding(pipeline: str, shown: str, patience: Patience) -> BindingCap
     Raises:
         SourceError: GStreamer does not start it.
     """
+    if sys.platform == "win32":  # whose pipes cannot be waited for
+        return None
     for python in pythons():
         capture = BindingCapture(python, pipeline, shown, patience)
         try:

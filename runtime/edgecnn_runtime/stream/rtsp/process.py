@@ -6,6 +6,7 @@ import json
 import os
 import select
 import subprocess
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class ServerProcess:
         threading.Thread(target=self._listen, name="edgecnn-rtsp", daemon=True).start()
 
     def _start(self, address: Address, fps: int) -> subprocess.Popen[bytes]:
+        if sys.platform == "win32":  # whose pipes cannot be waited for
+            raise MissingPackageError("an rtsp:// sink needs Linux or macOS; take the live page")
         lacks = ""
         for python in pythons():
             process = _spawn(python, address, fps)
