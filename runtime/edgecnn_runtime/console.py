@@ -32,7 +32,7 @@ PowerOption = Annotated[
     typer.Option(
         metavar="|".join(POWERS),
         help="Whether the CPU's threads sleep between frames, or wait awake for the next; save by"
-        " default where a source is live.",
+        " default where a source is live or --fps paces it.",
     ),
 ]
 CompileOption = Annotated[

@@ -224,9 +224,9 @@ def _hidden_opencv(found: Diagnosis) -> Iterator[Problem]:
     ours = [p for p in ("opencv-python", "opencv-python-headless") if found.packages[p]]
     if ours and "cv2" in found.jetson.packages:
         todo = VENV if found.environment == "venv" else f"pip uninstall -y {' '.join(ours)}"
-        what = f"{ours[0]} hides JetPack's OpenCV: no camera by csi://, no GStreamer"
+        what = f"{ours[0]} hides JetPack's OpenCV: csi:// needs python3-gi and a process more"
     else:
-        what = "OpenCV has no GStreamer: no camera by csi://"
+        what = "OpenCV has no GStreamer: csi:// needs python3-gi and a process more"
         todo = "sudo apt-get install libopencv-python"
     yield Problem(what, todo, "missing")
 

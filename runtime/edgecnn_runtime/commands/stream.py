@@ -132,7 +132,8 @@ def command(
     )
     wanted = wanted_sources(source or [], cameras, settings)
     if power is None:
-        power = "save" if any(is_live(one.uri) for one in wanted) else "latency"
+        paced = any(is_live(one.uri) or one.settings.fps for one in wanted)
+        power = "save" if paced else "latency"
     elif power not in POWERS:
         raise unknown_name("power", power, POWERS)
     opened = open_model(

@@ -79,6 +79,7 @@ def test_a_power_that_is_none_is_one_line(classify: Classifier, clip: Path) -> N
         ("synthetic://?size=160x120", ["--power", "latency"], "latency"),
         ("CLIP", [], "latency"),
         ("CLIP", ["--power", "save"], "save"),
+        ("CLIP", ["--fps", "200"], "save"),
     ],
 )
 def test_cameras_save_and_files_do_not_and_it_is_said(
