@@ -7,7 +7,10 @@ import sys
 
 from harness import HERE
 
-BENCHMARKS = ("start_up", "stream_by_hand", "throughput_bound", "ultralytics_ratio")
+BENCHMARKS = (
+    *("start_up", "stream_by_hand", "throughput_bound", "ultralytics_ratio"),
+    *("eight_cameras", "rtsp_restarts"),
+)
 
 
 def main() -> int:
