@@ -99,12 +99,13 @@ def command(
     """Classify or filter a camera, a video or a folder, with the age of every frame."""
     from edgecnn_runtime.camera.settings import settings_of
     from edgecnn_runtime.camera.several import open_sources, wanted_sources
-    from edgecnn_runtime.camera.sources import is_live
+    from edgecnn_runtime.camera.sources import QUEUE, is_live
     from edgecnn_runtime.opening import open_model
     from edgecnn_runtime.stream.live import Live
     from edgecnn_runtime.stream.loop import Stream
     from edgecnn_runtime.stream.rotation import rotation_of
     from edgecnn_runtime.stream.run import run_stream, stop_on_signals
+    from edgecnn_runtime.stream.sink import WAITING
     from edgecnn_runtime.stream.sinks import open_sinks
     from edgecnn_runtime.stream.steady import steady_of
     from edgecnn_runtime.stream.terminal import live_terminal
@@ -150,6 +151,7 @@ def command(
                 random_weights=is_random,
                 rotation=rotation_of(rotate_mb, keep_mb),
                 live=live,
+                waiting=QUEUE if every_frame else WAITING,
             )
             with live_terminal(live):
                 report = run_stream(stream, sinks, window=window, steady=steady, live=live)

@@ -14,7 +14,7 @@ from edgecnn_runtime.stream.recording import VIDEO_SUFFIXES, VideoFile
 from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.rotation import MB, Rotation
 from edgecnn_runtime.stream.selection import SELECTIONS, Selection
-from edgecnn_runtime.stream.sink import Sink, SinkSummary, UndeliveredError, Writer
+from edgecnn_runtime.stream.sink import WAITING, Sink, SinkSummary, UndeliveredError, Writer
 from edgecnn_runtime.stream.text_files import CsvLine, JsonLine, TextFile
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def open_sinks(
     random_weights: bool = False,
     rotation: Rotation | None = None,
     live: Live | None = None,
+    waiting: int = WAITING,
 ) -> list[Sink]:
     """Open sinks, each in a thread of its own.
 
@@ -73,6 +74,7 @@ def open_sinks(
         uris: what `TAKEN` lists; may hold `${ENV}`. After a `?`: `rotate_mb`, `rotate_s` and
             `keep_mb` for files; `on=frame|change|event` and `every=SECONDS` for webhook and MQTT,
             and `qos` for the latter; `token` for the page.
+        waiting: how many results may wait for each of them.
 
     Raises:
         InputError: an unknown kind, or a file that cannot be made. Nothing is left open.
@@ -92,6 +94,7 @@ def open_sinks(
             one.writer,
             lossless=lossless and not one.never_waits,
             takes=one.takes,
+            waiting=waiting,
         )
         for one in opened
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgecnn_runtime.camera.sources import QUEUE
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.loop import Stream
@@ -159,6 +160,30 @@ def test_a_slow_sink_of_a_live_stream_drops_the_oldest_and_counts_them(
     summary = sink.close()
     assert written == [0, *range(40 - WAITING, 40)]
     assert summary.dropped == 39 - WAITING
+
+
+def test_a_sink_of_a_stream_that_wants_every_frame_is_given_room_for_as_many_as_capture_has(
+    results: list[Result],
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    class Slow:
+        def write(self, result: Result) -> None:
+            begun.set()
+            go.wait()
+            written.append(result.index)
+
+        def close(self) -> None: ...
+
+    sink = Sink("slow", Slow(), lossless=False, waiting=QUEUE)
+    sink.put(results[0])
+    begun.wait()
+    for result in results[1 : QUEUE + 1]:
+        sink.put(result)
+    go.set()
+    assert sink.close().dropped == 0
+    assert written == list(range(QUEUE + 1))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.mp4"])
