@@ -7,7 +7,7 @@ import sys
 
 from harness import HERE
 
-BENCHMARKS = ("start_up", "stream_by_hand", "ultralytics_ratio", "soak")
+BENCHMARKS = ("start_up", "stream_by_hand", "ultralytics_ratio", "camera_cpu", "frame_age", "soak")
 
 
 def main() -> int:
