@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from edgecnn_runtime.opening import open_model
     from edgecnn_runtime.stream.loop import Result, Stream
     from edgecnn_runtime.stream.steady import Steady
+
+# From 1.29 on ONNX Runtime tells its maker of every model, unless this is set before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = [

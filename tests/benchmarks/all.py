@@ -9,7 +9,7 @@ from harness import HERE
 
 BENCHMARKS = (
     *("start_up", "stream_by_hand", "throughput_bound", "ultralytics_ratio"),
-    *("eight_cameras", "rtsp_restarts"),
+    *("camera_cpu", "frame_age", "eight_cameras", "rtsp_restarts", "soak"),
 )
 
 

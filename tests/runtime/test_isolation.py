@@ -44,6 +44,30 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"numpy", "cv2", "onnxruntime", "torch", "rich"} & set(done.stdout.split())
 
 
+OPEN_AND_INFER = """
+import sys
+import numpy as np
+from edgecnn_runtime import Classifier
+with Classifier.open(sys.argv[1]) as classify:
+    classify(np.zeros((40, 40, 3), np.uint8))
+"""
+
+
+def test_onnx_runtime_keeps_no_record_of_the_user_to_send_away(
+    bundle: Path, tmp_path: Path
+) -> None:
+    quiet = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_AND_INFER, str(bundle)],
+        env={**quiet, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_loads_neither_torch_nor_numpy_nor_opencv() -> None:
     code = """
 import sys

@@ -24,6 +24,8 @@ WINDOW = 60.0  # seconds after which the soonest is looked for anew: two clocks 
 # By default FFmpeg looks at seconds of a stream before it gives any of it, and those frames come
 # late, one after another.
 _NO_DELAY = "fflags;nobuffer|probesize;32|analyzeduration;0"
+# Of a film that was cut short it would give the last frame with a part of another one.
+_WHOLE = "fflags;discardcorrupt"
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 
@@ -53,10 +55,11 @@ def connect_rtsp(uri: str, shown: str, settings: Settings) -> RtspCapture:
 def open_film(where: str, decoder: Decoder, patience: Patience | None = None) -> cv2.VideoCapture:
     """`cv2.VideoCapture` on a file or a URI that ends, silently; it may not have opened.
 
+    A frame that was cut short is left out, as far as the container tells; MPEG-TS does not.
     A GPU decodes it only where that is asked for: to start one takes longer than many a film.
     """
     limits = timeouts(patience) if patience else ()
-    with _options.set_to(""):
+    with _options.set_to(_WHOLE):
         return _open(where, "gpu" if decoder == "gpu" else "cpu", [*limits])
 
 

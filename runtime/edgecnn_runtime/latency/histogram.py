@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from array import array
+from bisect import bisect_left
 from itertools import accumulate
 
 # 512 buckets an octave: a bucket is at most 1/512 as wide as its value, its middle is within 0.1%.
@@ -34,10 +36,7 @@ class Histogram:
     def record(self, duration_ns: int) -> None:
         """Count one duration. A negative one, of a clock that went back, counts as 0."""
         duration_ns = max(duration_ns, 0)
-        bits, counts = self._bits, self._counts
-        shift = duration_ns.bit_length() - bits - 1
-        bucket = (shift << bits) + (duration_ns >> shift) if shift > 0 else duration_ns
-        counts[bucket if bucket < len(counts) else -1] += 1
+        self._counts[self._bucket(duration_ns)] += 1
         if not self.count or duration_ns < self.min_ns:
             self.min_ns = duration_ns
         self.max_ns = max(self.max_ns, duration_ns)
@@ -56,17 +55,22 @@ class Histogram:
         count = self.count  # before the buckets: another thread may add to them meanwhile
         if not count:
             return [0.0 for _ in fractions]
-        found: list[float] = []
         ranks = [max(1, min(count, -int(-fraction * count // 1))) for fraction in fractions]
-        for bucket, seen in enumerate(accumulate(self._counts)):
-            while len(found) < len(ranks) and seen >= ranks[len(found)]:
-                found.append(min(max(self._middle(bucket), self.min_ns), self.max_ns))
-            if len(found) == len(ranks):
-                break
+        # Only between the ends: of the whole, most is empty, and this is asked for while a camera
+        # runs.
+        lowest, highest = self._bucket(self.min_ns), self._bucket(self.max_ns)
+        seen = list(accumulate(self._counts[lowest : highest + 1]))
+        middles = (self._middle(lowest + bisect_left(seen, rank)) for rank in ranks)
+        found = [min(max(middle, self.min_ns), self.max_ns) for middle in middles]
         return [
             float(self.max_ns if rank == count else value)
             for rank, value in zip(ranks, found, strict=True)
         ]
+
+    def _bucket(self, duration_ns: int) -> int:
+        shift = duration_ns.bit_length() - self._bits - 1
+        bucket = (shift << self._bits) + (duration_ns >> shift) if shift > 0 else duration_ns
+        return min(bucket, len(self._counts) - 1)
 
     def _middle(self, bucket: int) -> float:
         bits = self._bits
@@ -81,7 +85,8 @@ class Histogram:
         count = other.count  # before the buckets, see percentiles_ns
         if not count:
             return
-        self._counts = array("Q", map(int.__add__, self._counts, other._counts))
+        held = slice(other._bucket(other.min_ns), other._bucket(other.max_ns) + 1)
+        self._counts[held] = array("Q", map(operator.add, self._counts[held], other._counts[held]))
         self.min_ns = min(self.min_ns, other.min_ns) if self.count else other.min_ns
         self.max_ns = max(self.max_ns, other.max_ns)
         self.count += count

@@ -13,7 +13,7 @@ from edgecnn_runtime.stream.result import Result
 
 log = logging.getLogger("edgecnn")
 
-WAITING = 4  # results that wait for a sink; each may hold a frame
+WAITING = 4  # results that wait for a sink
 CLOSING = 60.0  # seconds for a sink to end; a network disk may hang for ever
 
 
@@ -65,7 +65,7 @@ class Sink:
         lossless: a full queue makes the stream wait (files); otherwise the oldest result is dropped
             and counted, so that a slow disk never slows a camera.
         takes: which results it wants; all where None.
-        waiting: how many results may wait.
+        waiting: how many results may wait; each may hold a frame.
     """
 
     def __init__(

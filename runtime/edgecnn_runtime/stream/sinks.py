@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
-from edgecnn_runtime.camera.sources import expand, redacted
+from edgecnn_runtime.camera.sources import QUEUE, expand, redacted
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.stream.recording import VIDEO_SUFFIXES, VideoFile
 from edgecnn_runtime.stream.result import Result
@@ -20,7 +20,15 @@ from edgecnn_runtime.stream.text_files import CsvLine, JsonLine, TextFile
 if TYPE_CHECKING:
     from edgecnn_runtime.stream.live import Live
 
-__all__ = ["Options", "Sink", "SinkSummary", "UndeliveredError", "Writer", "open_sinks"]
+__all__ = [
+    "Options",
+    "Sink",
+    "SinkSummary",
+    "UndeliveredError",
+    "Writer",
+    "open_sinks",
+    "results_waiting",
+]
 
 TAKEN = (
     "window, FILE.mp4, FILE.avi, FILE.jsonl, FILE.csv, - for JSON lines on standard output,"
@@ -58,6 +66,15 @@ class _Opened:
     never_waits: bool = False
 
 
+def results_waiting(sources: int, *, every_frame: bool = False) -> int:
+    """How many results may wait for a sink.
+
+    Sources that are inferred together are answered all at once; and of a camera that may lose no
+    frame, as many results wait as frames do.
+    """
+    return max(QUEUE if every_frame else WAITING, 2 * sources)
+
+
 def open_sinks(
     uris: Sequence[str],
     *,
@@ -66,7 +83,7 @@ def open_sinks(
     random_weights: bool = False,
     rotation: Rotation | None = None,
     live: Live | None = None,
-    sources: int = 1,
+    waiting: int = WAITING,
 ) -> list[Sink]:
     """Open sinks, each in a thread of its own.
 
@@ -74,7 +91,7 @@ def open_sinks(
         uris: what `TAKEN` lists; may hold `${ENV}`. After a `?`: `rotate_mb`, `rotate_s` and
             `keep_mb` for files; `on=frame|change|event` and `every=SECONDS` for webhook and MQTT,
             and `qos` for the latter; `token` for the page.
-        sources: how many are streamed; their frames may be answered all at once.
+        waiting: how many results may wait for each of them; see `results_waiting`.
 
     Raises:
         InputError: an unknown kind, or a file that cannot be made. Nothing is left open.
@@ -94,7 +111,7 @@ def open_sinks(
             one.writer,
             lossless=lossless and not one.never_waits,
             takes=one.takes,
-            waiting=max(WAITING, 2 * sources),
+            waiting=waiting,
         )
         for one in opened
     ]

@@ -97,6 +97,25 @@ def test_a_lost_camera_is_found_again_after_growing_pauses(
     source.close()
 
 
+@pytest.mark.parametrize("error", [OSError(19, "No such device"), cv2.error("select timeout")])
+def test_a_driver_that_raises_is_a_camera_that_is_lost(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raises(FakeCapture):
+        def grab(self) -> bool:
+            if not self.frames:
+                raise error
+            return True
+
+    first = Raises(picture())
+    camera = FakeCamera(first, FakeCapture(picture()))
+    source = CameraSource("x", camera, pause=no_pause)
+    assert [c.index for _ in range(2) if (c := source.read())] == [0, 1]
+    assert (source.reconnects, first.released) == (1, True)
+    assert str(error) in caplog.text
+    source.close()
+
+
 def test_pauses_are_jittered_and_end_at_a_longest() -> None:
     pauses: list[float] = []
     camera = FakeCamera(FakeCapture(), *[None] * 12, FakeCapture(picture()))

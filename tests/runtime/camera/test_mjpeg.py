@@ -237,3 +237,33 @@ def test_an_image_and_a_film_are_read_over_http(
     source = open_source(film_uri)
     assert source.name == "pan.mp4"
     assert len(take(source, 41)) == 40
+
+
+def test_what_breaks_off_over_http_is_one_line_or_said_and_no_half_picture_is_given(
+    serve: Callable[..., str],
+    photographs: dict[str, NDArray[np.uint8]],
+    make_clip: Callable[..., Path],
+    pan: list[NDArray[np.uint8]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    film = make_clip(tmp_path / "x.avi", pan).read_bytes()
+
+    def half_of(content: bytes) -> Play:
+        def play(to: Handler) -> None:
+            to.send_response(200)
+            to.send_header("Content-Length", str(len(content)))
+            to.end_headers()
+            to.wfile.write(content[: len(content) // 2])
+            to.close_connection = True
+
+        return play
+
+    with pytest.raises(SourceError, match=r"a\.jpg breaks off: IncompleteRead") as got:
+        open_source(serve(half_of(jpeg(photographs)), path="/a.jpg"))
+    assert "\n" not in str(got.value)
+    frames = take(open_source(serve(half_of(film), path="/x.avi")), 41)
+    assert 0 < len(frames) < 40
+    for captured, original in zip(frames, pan, strict=False):
+        assert np.abs(captured.frame.astype(int) - original).mean() < 8
+    assert f"ends after {len(frames)} of the 40 frames" in caplog.text

@@ -193,6 +193,23 @@ def test_a_video_without_a_frame_is_an_error_in_the_loop(
         list(Stream(classify, path))
 
 
+def test_of_a_video_cut_short_every_frame_that_is_left_is_classified_and_the_rest_is_an_error(
+    classify: Classifier,
+    tmp_path: Path,
+    make_clip: Callable[..., Path],
+    pan: list[NDArray[np.uint8]],
+) -> None:
+    path = make_clip(tmp_path / "x.avi", pan)  # its index lies at the end, the count at the front
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    stream = Stream(classify, path)
+    results = list(stream)
+    assert [r.index for r in results] == list(range(len(results)))
+    assert 0 < len(results) < 40
+    for result, original in zip(results, pan, strict=False):
+        assert np.abs(result.frame.astype(int) - original).mean() < 8
+    assert (stream.summary().frames, stream.summary().errors) == (len(results), 1)
+
+
 def test_a_broken_image_in_a_folder_is_in_the_summary(
     classify: Classifier, tmp_path: Path, pan: list[NDArray[np.uint8]]
 ) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgecnn_runtime.camera.sources import QUEUE
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.run import StreamReport, run_stream
 from edgecnn_runtime.stream.sink import WAITING, Sink
-from edgecnn_runtime.stream.sinks import open_sinks
+from edgecnn_runtime.stream.sinks import open_sinks, results_waiting
 from edgecnn_runtime.stream.text_files import JsonLine, TextFile
 
 
@@ -87,7 +88,8 @@ def test_the_answers_to_eight_cameras_at_once_are_all_written(
         write(self, result)
 
     monkeypatch.setattr(TextFile, "write", late)
-    (sink,) = open_sinks([str(tmp_path / "x.jsonl")], lossless=False, sources=8)
+    waiting = results_waiting(8)
+    (sink,) = open_sinks([str(tmp_path / "x.jsonl")], lossless=False, waiting=waiting)
     for result in results[:16]:
         sink.put(result)
     let_go.set()
@@ -178,6 +180,30 @@ def test_a_slow_sink_of_a_live_stream_drops_the_oldest_and_counts_them(
     summary = sink.close()
     assert written == [0, *range(40 - WAITING, 40)]
     assert summary.dropped == 39 - WAITING
+
+
+def test_a_sink_of_a_stream_that_wants_every_frame_is_given_room_for_as_many_as_capture_has(
+    results: list[Result],
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    class Slow:
+        def write(self, result: Result) -> None:
+            begun.set()
+            go.wait()
+            written.append(result.index)
+
+        def close(self) -> None: ...
+
+    sink = Sink("slow", Slow(), lossless=False, waiting=QUEUE)
+    sink.put(results[0])
+    begun.wait()
+    for result in results[1 : QUEUE + 1]:
+        sink.put(result)
+    go.set()
+    assert sink.close().dropped == 0
+    assert written == list(range(QUEUE + 1))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.mp4"])
