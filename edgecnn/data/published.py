@@ -85,12 +85,11 @@ def _read(
 ) -> tuple[Pictures, tuple[str, ...]]:
     try:
         return row.read(folder, train, False)
-    except (RuntimeError, FileNotFoundError):
-        pass  # missing, or with another checksum
     except Exception as error:  # readers of three formats have many ways to fail
-        raise InputError(
-            f"{name} in {folder} cannot be read: {one_line(error)}; expected {row.files}"
-        ) from error
+        if "not found" not in str(error):  # torchvision's word for missing, or another checksum
+            raise InputError(
+                f"{name} in {folder} cannot be read: {one_line(error)}; expected {row.files}"
+            ) from error
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints which mirror failed
             return row.read(folder, train, True)
@@ -102,9 +101,9 @@ def _read(
 
 
 def _reason(error: BaseException) -> str:
-    """What the network said; torchvision wraps it into an error of its own."""
-    cause = error.__cause__ or error
-    return str(getattr(cause, "reason", one_line(cause)))
+    """What the network said, which torchvision wraps, or the last of what several hosts said."""
+    said = str(getattr(error, "reason", error)).strip().splitlines() or [type(error).__name__]
+    return said[-1].removeprefix("<urlopen error ").removesuffix(">")
 
 
 def _mnist(folder: Path, train: bool, download: bool) -> tuple[Pictures, tuple[str, ...]]:
