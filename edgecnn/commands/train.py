@@ -58,9 +58,13 @@ def command(
     from edgecnn.commands.data_report import report
     from edgecnn.data import load_data
     from edgecnn.models.cost import parameters
+    from edgecnn.models.registry import entry
     from edgecnn.training.fit import fit, precision, replace_run
+    from edgecnn.training.recipe import load_recipe
 
     people = console(json)
+    entry(model)  # wrong names are said before a download
+    load_recipe(recipe or "default")
     loaded = load_data(data, seed, data_dir=data_dir, skip_broken=skip_broken)
     run = describe(
         loaded,
@@ -163,7 +167,7 @@ def _fill(data: DataSet, run: Run, limit: float, people: Console) -> None:
     without = len(split) - filled.images
     people.print(
         f"decoded copies of {filled.images} images ({filled.made} new) with a shorter side of"
-        f" {run.cache} pixels: {filled.bytes / 1e9:.2f} GB in {split.folder}"
+        f" {run.cache} pixels: {filled.bytes / 1e6:,.1f} MB in {split.folder}"
         + (f"; {without} more go beyond the limit of {limit:g} GB" if without else "")
     )
 

@@ -146,9 +146,9 @@ def _check(parts: Iterable[Classes], skip_broken: bool) -> tuple[str, ...]:
             said = dict(zip(paths, pool.map(_wrong_with, paths), strict=True))
             bad = {path: why for path, why in said.items() if why}
             if bad and not skip_broken:
-                more = f"; {len(bad) - 1} more are broken" if len(bad) > 1 else ""
+                more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
                 raise SourceError(
-                    f"{next(iter(bad.values()))}{more}; --skip-broken goes on without"
+                    f"{next(iter(bad.values()))}{more}, or leave such files out: --skip-broken"
                 )
             for name, images in classes.items():
                 classes[name] = [p for p in images if p not in bad]

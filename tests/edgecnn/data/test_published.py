@@ -341,3 +341,12 @@ def test_imagenet_may_lie_in_a_folder_of_its_name(
     (tmp_path / "imagenet").mkdir()
     write_imagenet(tmp_path / "imagenet", monkeypatch, unpacked=False)
     assert len(load_data("imagenet", data_dir=tmp_path).train) == 6
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_wrong_recipe_is_said_before_anything_is_downloaded(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    words = ("--model", "lenet5_modern", "--recipe", "alexnt", "--data-dir", tmp_path)
+    line = refused("train", "cifar10", *words, "--out", tmp_path / "run")
+    assert "did you mean 'alexnet'" in line

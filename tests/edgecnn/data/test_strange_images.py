@@ -130,7 +130,7 @@ def test_broken_files_are_named_or_left_out(
     out = tmp_path / "run"
     line = refused("train", photographs_folder, *SMALL, "--out", out)
     assert "5.jpg is empty" in line
-    assert "1 more are broken; --skip-broken goes on without" in line
+    assert "(and 1 more), or leave such files out: --skip-broken" in line
     assert not out.exists()
 
     words = ["train", str(photographs_folder), *SMALL, "--out", str(out), "--skip-broken"]
