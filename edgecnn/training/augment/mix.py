@@ -10,6 +10,8 @@ import torch.nn.functional as F
 
 from edgecnn.training.recipe import Augment
 
+OWN = (0, 1)  # behind the key: what orders and crops images draws from keys without it
+
 
 def mix(
     x: torch.Tensor, targets: torch.Tensor, classes: int, settings: Augment, key: tuple[int, int]
@@ -28,7 +30,7 @@ def mix(
     Returns:
         Images (N, C, H, W), and targets (N, classes) as probabilities.
     """
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng((*key, *OWN))
     cuts = settings.cutmix > 0 and (settings.mixup == 0 or rng.random() < 0.5)
     alpha = settings.cutmix if cuts else settings.mixup
     left = float(rng.beta(alpha, alpha))
