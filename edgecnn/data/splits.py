@@ -39,6 +39,7 @@ class DataSet:
         recipe: the training recipe that suits it.
         in_memory: whether a frame costs next to nothing, so that no worker processes are needed.
         record: what the run folder keeps so that the same split can be made again.
+        broken: what was left out, a message for each file.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DataSet:
     grey: bool = False
     normalisation: tuple[float, float] = (0.449, 0.226)
     in_memory: bool = False
+    broken: tuple[str, ...] = ()
 
 
 def some_frames(split: Split, count: int | None = None) -> Iterator[Frame]:

@@ -21,20 +21,20 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader
 
 from edgecnn.data import DataSet
 from edgecnn.models.cost import parameters
 from edgecnn.training.checkpoint import SafetensorsIO
 from edgecnn.training.initial import initialise
-from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
+from edgecnn.training.loading import loaders
 from edgecnn.training.loss import check_loss
 from edgecnn.training.module import Classification
+from edgecnn.training.recipe import Recipe, as_toml
 from edgecnn.training.run import Run, is_run, read_run, write_run
+from edgecnn.training.start import set_dropout, start
 from edgecnn.training.weights import save_tensors
 from edgecnn_runtime.bundle import atomic_write
-from edgecnn_runtime.errors import InputError, InterruptedRunError
-from edgecnn_runtime.latency.device import cores
+from edgecnn_runtime.errors import InputError, InterruptedRunError, SourceError
 
 RESUME = "resume.ckpt"
 
@@ -71,6 +71,8 @@ def fit(
     """
     torch.manual_seed(run.seed)
     network = run.network().to(memory_format=torch.channels_last)
+    start(network, run.recipe)
+    set_dropout(network, run.recipe.dropout)
     if run.init and not resume:
         initialise(network, run.model, run.init)
     check_loss(run.recipe.loss, network, run.model)
@@ -86,6 +88,9 @@ def fit(
         trainer = _trainer(run, out, keep, progress)
         try:
             trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
+        except SourceError as error:  # a worker passes it on with its whole traceback
+            last = str(error).strip().splitlines()[-1]
+            raise SourceError(last.partition("SourceError: ")[2] or last) from None
         except SystemExit:  # Lightning ends the process when it is interrupted
             goes_on = "the same command with --resume goes on"
             todo = goes_on if (out / RESUME).is_file() else "its first epoch had not ended"
@@ -107,7 +112,7 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
         before = read_run(out)
         if not (out / RESUME).is_file():
             raise InputError(f"{out} has no {RESUME}: it ended before its first epoch; train anew")
-        fields = ("model", "width", "input", "labels", "data", "seed", "recipe", "init")
+        fields = ("model", "width", "input", "labels", "data", "seed", "recipe", "init", "cache")
         other = [f for f in fields if getattr(before, f) != getattr(run, f)]
         if other:
             raise InputError(f"{out} is a run with another {other[0]}; expected the same to resume")
@@ -117,6 +122,7 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not a run; name another --out")
     write_run(out, msgspec.structs.replace(run, made=_made()))
+    atomic_write(out / "recipe.toml", as_toml(run.recipe).encode())
 
 
 def replace_run(out: Path) -> None:
@@ -137,23 +143,6 @@ def _made() -> dict[str, Any]:
     }
 
 
-def loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    training = TrainingSet(data.train, run.input, run.recipe.augment, run.seed)
-    workers = 0 if data.in_memory else min(8, cores())
-    batch = min(run.recipe.batch_size, len(training))
-    common: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
-    train: DataLoader[Any] = DataLoader(
-        training,
-        batch_size=batch,
-        sampler=EpochSampler(len(training), run.seed),
-        # A last batch of one image would give batch norm nothing to average.
-        drop_last=len(training) % batch == 1,
-        **common,
-    )
-    val: DataLoader[Any] = DataLoader(ValidationSet(data.val, run.input), batch_size=256, **common)
-    return train, val
-
-
 def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
     bar = progress and sys.stderr.isatty()
     resume = ModelCheckpoint(
@@ -166,6 +155,8 @@ def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
         max_epochs=run.recipe.epochs,
         accelerator="auto",
         devices=1,
+        precision=precision(run.recipe),
+        gradient_clip_val=run.recipe.clip_gradient,
         logger=[
             CSVLogger(out, name="", version="", flush_logs_every_n_steps=1000),
             TensorBoardLogger(out, name="", version="", sub_dir="tensorboard"),
@@ -180,6 +171,13 @@ def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
         # times slower (depthwise convolutions leave their fast path).
         deterministic=False,
     )
+
+
+def precision(recipe: Recipe) -> Any:
+    """Lightning's name for what the network computes in: FP32 wherever there is no GPU."""
+    if not recipe.amp or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"
 
 
 class _Keep(Callback):
@@ -203,7 +201,7 @@ class _Keep(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
-        network = pl_module.network
+        network = pl_module.judged
         assert isinstance(network, nn.Module)
         self._save("last", network, epoch, figures)
         better = (figures["top1"], -figures["val_loss"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from edgecnn.data import DataSet, Split
+from edgecnn.training.augment import crop_at_random, rand_augment
 from edgecnn.training.recipe import Augment
 from edgecnn_runtime.manifest import Input
 from edgecnn_runtime.preprocess import preprocess
@@ -73,8 +73,7 @@ class TrainingSet(Dataset[tuple[NDArray[np.uint8], int]]):
 
     def __init__(self, split: Split, spec: Input, augment: Augment, seed: int) -> None:
         self.split, self.spec, self.augment, self.seed = split, spec, augment, seed
-        # A random crop has the input's shape already, so it is stretched, not cropped again.
-        self.stretch = msgspec.structs.replace(spec, resize="stretch", shorter_side=None, crop=None)
+        self.crops = augment.crops_by_area or augment.shorter is not None
 
     def __len__(self) -> int:
         return len(self.split)
@@ -83,25 +82,13 @@ class TrainingSet(Dataset[tuple[NDArray[np.uint8], int]]):
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
         frame, target = self.split.frame(index, rng), int(self.split.targets[index])
-        if self.augment.crop_scale == (1.0, 1.0):
-            return preprocess(frame, self.spec), target
-        return preprocess(random_crop(frame, self.augment, rng), self.stretch), target
-
-
-def random_crop(
-    frame: NDArray[np.uint8], augment: Augment, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """A box of random area and aspect (Szegedy et al., 2015); the whole frame if none fits."""
-    height, width = frame.shape[:2]
-    for _ in range(10):
-        area = rng.uniform(*augment.crop_scale) * height * width
-        low, high = (math.log(a) for a in augment.crop_aspect)
-        aspect = math.exp(rng.uniform(low, high))
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-            return frame[top : top + h, left : left + w]
-    return frame
+        if self.crops:
+            image = crop_at_random(frame, self.spec, self.augment, rng)
+        else:
+            image = preprocess(frame, self.spec)
+        if self.augment.randaugment is not None:
+            image = rand_augment(image, *self.augment.randaugment, (self.seed, epoch, index))
+        return image, target
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

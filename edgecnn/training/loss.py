@@ -18,14 +18,17 @@ def classification_loss(
 
     Args:
         logits: (N, classes); `sse` compares them with the target as they are, without a softmax.
-        targets: (N,), the true class of each.
+        targets: (N,), the true class of each; or (N, classes), a probability for each class.
         kind: `cross_entropy` or `sse`.
         smoothing: share of the target that is spread over all classes.
     """
+    if logits.element_size() < 4:  # of a network that computes in half precision
+        logits = logits.float()
     if kind == "cross_entropy":
         return F.cross_entropy(logits, targets, label_smoothing=smoothing)
     classes = logits.shape[1]
-    desired = F.one_hot(targets, classes) * (1 - smoothing) + smoothing / classes
+    wanted = targets if targets.dim() == 2 else F.one_hot(targets, classes)
+    desired = wanted * (1 - smoothing) + smoothing / classes
     out: torch.Tensor = SumOfSquares()(logits, desired)
     return out
 

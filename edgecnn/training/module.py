@@ -9,10 +9,13 @@ from lightning import LightningModule
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from edgecnn.training.augment import augment
+from edgecnn.training.augment import augment, mix
+from edgecnn.training.averaging import averaged
 from edgecnn.training.inputs import to_tensor
 from edgecnn.training.loss import classification_loss, training_loss
+from edgecnn.training.optimizer import clip_filters, make_optimizer
 from edgecnn.training.run import Run
+from edgecnn.training.schedule import make_schedule
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -29,18 +32,26 @@ class Classification(LightningModule):
     def __init__(self, network: nn.Module, run: Run, steps: int) -> None:
         super().__init__()
         self.network, self.spec, self.recipe = network, run.input, run.recipe
-        self.steps, self.seed = steps, run.seed
-        classes = len(run.labels)
-        self.top1 = MulticlassAccuracy(classes, average="micro")
-        self.top5 = MulticlassAccuracy(classes, average="micro", top_k=min(5, classes))
+        self.steps, self.seed, self.classes = steps, run.seed, len(run.labels)
+        self.average = averaged(network, run.recipe.ema) if run.recipe.ema else None
+        self.top1 = MulticlassAccuracy(self.classes, average="micro")
+        self.top5 = MulticlassAccuracy(self.classes, average="micro", top_k=min(5, self.classes))
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the moving average, where there is one."""
+        return self.network if self.average is None else self.average.module
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         images, targets = batch
         # Keyed, not saved: a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed(self.seed + self.global_step)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
+        settings = self.recipe.augment
         x = images.permute(0, 3, 1, 2).float()
-        x = augment(x, self.recipe.augment, generator)
+        x = augment(x, settings, generator, self.spec.color)
+        if settings.mixup or settings.cutmix:
+            x, targets = mix(x, targets, self.classes, settings, (self.seed, self.global_step))
         outputs = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
         loss = training_loss(outputs, targets, self.recipe)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
@@ -48,7 +59,7 @@ class Classification(LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         images, targets = batch
-        logits = self.network(to_tensor(images, self.spec))
+        logits = self.judged(to_tensor(images, self.spec))
         self.top1(logits, targets)
         self.top5(logits, targets)
         loss = classification_loss(logits, targets, self.recipe.loss)
@@ -56,25 +67,18 @@ class Classification(LightningModule):
         self.log("top1", self.top1, prog_bar=True)
         self.log("top5", self.top5)
 
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        super().optimizer_step(*arguments, **named)
+        if self.recipe.max_filter_rms is not None:
+            clip_filters(self.network, self.recipe.max_filter_rms)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
     def configure_optimizers(self) -> Any:
-        recipe, parameters = self.recipe, self.network.parameters()
-        optimizer: torch.optim.Optimizer
-        if recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                parameters,
-                recipe.lr,
-                momentum=recipe.momentum,
-                weight_decay=recipe.weight_decay,
-                nesterov=recipe.nesterov and recipe.momentum > 0,
-            )
-        else:
-            optimizer = torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay)
-        if recipe.schedule == "constant":
+        optimizer = make_optimizer(self.network, self.recipe)
+        schedule = make_schedule(optimizer, self.recipe, self.steps)
+        if schedule is None:
             return optimizer
-        # Momentum stays: cycling it is a second schedule that no paper of the zoo has.
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.lr, total_steps=self.steps, cycle_momentum=False
-        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -16,8 +16,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from edgecnn.data import DataSet
-from edgecnn.training.fit import loaders, quiet
+from edgecnn.training.fit import quiet
 from edgecnn.training.inputs import to_tensor
+from edgecnn.training.loading import loaders
 from edgecnn.training.module import Classification
 from edgecnn.training.run import Run
 from edgecnn_runtime.errors import InputError, InterruptedRunError
@@ -165,7 +166,7 @@ def fine_tune(
         InterruptedRunError: on SIGINT.
     """
     torch.manual_seed(run.seed)
-    recipe = msgspec.structs.replace(run.recipe, epochs=epochs)
+    recipe = msgspec.structs.replace(run.recipe, epochs=epochs, ema=None, max_filter_rms=None)
     run = msgspec.structs.replace(run, recipe=recipe)
     train, _ = loaders(run, data)
     first = _first_range(network, run, layers, next(iter(train))[0])

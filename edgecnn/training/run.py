@@ -1,6 +1,7 @@
 """A run folder: what was trained, how, and the weights.
 
 run.json             how it was made, and how good it is
+recipe.toml          every setting of the recipe, to train by again: --recipe RUN/recipe.toml
 split.json           which images were held out
 best.safetensors     weights of the best epoch on the held-out images; best.json says which
 last.safetensors     weights of the last epoch
@@ -36,6 +37,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         metrics: top1 and top5 of the best epoch; empty until the first has ended.
         made: versions, machine and command.
         init: what its weights started from; None for fresh ones.
+        cache: shorter side in pixels of the decoded copies that it trains on; None for the files.
     """
 
     schema_version: int = 1
@@ -47,6 +49,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     recipe: Recipe
     init: str | None = None
+    cache: int | None = None
     metrics: dict[str, float] = {}
     made: dict[str, Any] = {}
 

@@ -25,7 +25,7 @@ from edgecnn.commands.train import describe
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
 from edgecnn.evaluation.predict import in_bundle, in_pytorch, predict_all
-from edgecnn.training.fit import loaders
+from edgecnn.training.loading import loaders
 from edgecnn.training.module import Classification
 from edgecnn_export import precisions
 from edgecnn_export.int8 import Int8, Int8Options

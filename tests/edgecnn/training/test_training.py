@@ -13,9 +13,9 @@ from lightning import Callback, LightningModule, Trainer
 from edgecnn.commands.train import describe
 from edgecnn.data import load_data
 from edgecnn.training import fit as fitting
-from edgecnn.training.augment import augment
+from edgecnn.training.augment import augment, random_crop
 from edgecnn.training.checkpoint import SafetensorsIO
-from edgecnn.training.inputs import EpochSampler, TrainingSet, input_for, random_crop
+from edgecnn.training.inputs import EpochSampler, TrainingSet, input_for
 from edgecnn.training.recipe import Augment, load_recipe, recipes
 from edgecnn.training.run import load_network, read_run
 from edgecnn.training.weights import load_tensors
