@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,21 +14,18 @@ Ints = NDArray[np.int64]
 
 RECALLS = np.linspace(0, 1, 51)  # where curves are drawn
 TOP = 10  # the largest k of the curve over top-k
-ROWS = 4096  # sorted at once
+ROWS, COLUMNS = 1024, 64  # in memory once more
 
 
 class Curve(NamedTuple):
-    """A precision-recall curve, as scikit-learn gives it.
+    """The precision-recall curve of one class: a point for each threshold at which recall grows.
 
     Attributes:
-        precision, recall: (T + 1,), at rising thresholds; the last is 1 and 0, where nothing is
-            called the class.
-        thresholds: (T,), the distinct scores.
+        precision, recall: (T,), from the highest threshold to the lowest; recall ends at 1.
     """
 
     precision: Floats
     recall: Floats
-    thresholds: NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -54,38 +52,45 @@ class TopK:
 
 
 def precision_recall(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> Curve:
-    """The curve of one class, a point for each distinct score.
+    """Precision and recall when all images of at least so high a score are called the class.
 
     Args:
         scores: (N,), the class's probability for each image.
         positive: (N,), whether the image is one; at least one is.
     """
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # equals go together
-    tp = np.cumsum(positive[order])[ends].astype(np.float64)
-    precision, recall = tp / (1 + ends), tp / tp[-1]
-    return Curve(np.append(precision[::-1], 1.0), np.append(recall[::-1], 0.0), ranked[ends][::-1])
+    ranked, own = np.sort(scores), np.sort(scores[positive])
+    thresholds, first = np.unique(own, return_index=True)
+    tp = len(own) - first
+    called = len(ranked) - np.searchsorted(ranked, thresholds)
+    return Curve((tp / called)[::-1], (tp / len(own))[::-1])
 
 
 def average_precision(curve: Curve) -> float:
     """The area under the curve in steps: the sum of precision times what recall gains."""
-    return float(-np.sum(np.diff(curve.recall) * curve.precision[:-1]))
+    return float(np.sum(np.diff(curve.recall, prepend=0) * curve.precision))
+
+
+def class_curves(probabilities: NDArray[np.float32], targets: Ints) -> Iterator[tuple[int, Curve]]:
+    """The curve of each class that has images."""
+    for start in range(0, probabilities.shape[1], COLUMNS):
+        columns = np.ascontiguousarray(probabilities[:, start : start + COLUMNS].T)
+        inside = targets[(targets >= start) & (targets < start + COLUMNS)]
+        for c in np.unique(inside).tolist():
+            yield c, precision_recall(columns[c - start], targets == c)
 
 
 def average_precisions(probabilities: NDArray[np.float32], targets: Ints) -> Floats:
     """Average precision of each class, (classes,); NaN for a class without images."""
     found = np.full(probabilities.shape[1], np.nan)
-    for c in np.unique(targets):
-        found[c] = average_precision(precision_recall(probabilities[:, c], targets == c))
+    for c, curve in class_curves(probabilities, targets):
+        found[c] = average_precision(curve)
     return found
 
 
 def at_recalls(curve: Curve, recalls: Floats = RECALLS) -> Floats:
     """Precision at the highest threshold that reaches each recall."""
-    rising, precision = curve.recall[-2::-1], curve.precision[-2::-1]
-    where = np.searchsorted(rising, recalls - 1e-12)
-    return precision[np.minimum(where, len(rising) - 1)]
+    where = np.searchsorted(curve.recall, recalls - 1e-12)
+    return curve.precision[np.minimum(where, len(curve.recall) - 1)]
 
 
 def top_k(probabilities: NDArray[np.float32], targets: Ints, most: int = TOP) -> TopK:
@@ -95,11 +100,12 @@ def top_k(probabilities: NDArray[np.float32], targets: Ints, most: int = TOP) ->
     called = np.zeros((classes, most), np.int64)
     hits = np.zeros((classes, most), np.int64)
     for start in range(0, len(targets), ROWS):
-        rows, truth = probabilities[start : start + ROWS], targets[start : start + ROWS]
-        order = np.argsort(-rows, axis=1, kind="stable")[:, :most]
+        rows, truth = probabilities[start : start + ROWS].copy(), targets[start : start + ROWS]
         for k in range(most):
-            called[:, k] += np.bincount(order[:, k], minlength=classes)
-            hits[:, k] += np.bincount(truth[order[:, k] == truth], minlength=classes)
+            best = rows.argmax(1)  # of equals the first
+            rows[np.arange(len(rows)), best] = -np.inf
+            called[:, k] += np.bincount(best, minlength=classes)
+            hits[:, k] += np.bincount(truth[best == truth], minlength=classes)
     called, hits = called.cumsum(1), hits.cumsum(1)
     images = np.bincount(targets, minlength=classes)[:, None]
     return TopK(

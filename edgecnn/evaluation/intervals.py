@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Weights = NDArray[np.int32]
 Interval = tuple[float, float]
 
 SAMPLES = 1000
@@ -38,15 +39,16 @@ def wilson(part: int, whole: int) -> Interval:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def resample(images: int, seed: int = 0, samples: int = SAMPLES) -> Iterator[Ints]:
-    """How often each image is drawn: (some samples, images) at a time."""
+def resample(images: int, seed: int = 0, samples: int = SAMPLES) -> Iterator[Weights]:
+    """How often each image is drawn: (images, some samples) at a time."""
     rng = np.random.default_rng(seed)
     at_once = max(1, _AT_ONCE // images)
     for start in range(0, samples, at_once):
         rows = min(at_once, samples - start)
         drawn = rng.integers(0, images, (rows, images))
         drawn += np.arange(rows)[:, None] * images
-        yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
+        weights = np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
+        yield np.ascontiguousarray(weights.T, np.int32)
 
 
 def bootstrap(
@@ -102,7 +104,7 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], seed: int = 0) 
     McNemar (1947), Note on the sampling error of the difference between correlated proportions.
     """
     change = second.astype(np.int64) - first.astype(np.int64)
-    means = [weights @ change / len(change) for weights in resample(len(change), seed)]
+    means = [change @ weights / len(change) for weights in resample(len(change), seed)]
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
     return Comparison(
         difference=float(change.mean()),
@@ -128,45 +130,48 @@ def _percentiles(values: Floats) -> Interval | None:
 
 
 def _figures(
-    weights: Ints, called: Ints, targets: Ints, ranks: Ints, curves: list[_Sorted]
+    weights: Weights, called: Ints, targets: Ints, ranks: Ints, curves: list[_Sorted]
 ) -> dict[str, Floats]:
-    """The figures of some samples, (samples,) each; weights are (samples, images)."""
-    total = weights.shape[1]
+    """The figures of some samples, (samples,) each; weights are (images, samples)."""
+    total = len(weights)
     hits = called == targets
     present = np.unique(targets)
-    images = _sums(weights, targets, present)  # (samples, classes that occur)
+    images = _sums(weights, targets, present)  # (classes that occur, samples)
     named = _sums(weights, called, present)
-    tp = _sums(weights * hits, targets, present)
+    tp = _sums(weights[hits], targets[hits], present)
     tn = total - images - named + tp
     there = images > 0
     figures = {
+        "top1": hits @ weights / total,
+        "top5": (ranks < 5) @ weights / total,
         "precision": _mean(_ratio(tp, named), there),
         "recall": _mean(_ratio(tp, images), there),
         "specificity": _mean(_ratio(tn, total - images), there),
         "accuracy": _mean((tp + tn) / total, there),
     }
     if curves:
-        figures["map"] = _mean(np.stack([c.resampled(weights) for c in curves], 1), there)
-    top = {"top1": weights @ hits / total, "top5": weights @ (ranks < 5) / total}
-    return {**top, **figures}
+        figures["map"] = _mean(np.stack([c.resampled(weights) for c in curves]), there)
+    return figures
 
 
-def _sums(weights: Ints, classes: Ints, wanted: Ints) -> Ints:
-    """The weight of the images of each wanted class: (samples, wanted)."""
+def _sums(weights: Weights, classes: Ints, wanted: Ints) -> Weights:
+    """The weight of the images of each wanted class: (wanted, samples)."""
     order = np.argsort(classes, kind="stable")
-    ranked = classes[order]
-    starts, ends = np.searchsorted(ranked, wanted), np.searchsorted(ranked, wanted, "right")
-    upto = np.zeros((len(weights), len(classes) + 1), np.int64)
-    np.cumsum(weights[:, order], axis=1, out=upto[:, 1:])
-    return np.asarray(upto[:, ends] - upto[:, starts])
+    there, starts = np.unique(classes[order], return_index=True)
+    sums = np.zeros((len(wanted), weights.shape[1]), np.int32)
+    known, places = np.isin(there, wanted), np.searchsorted(wanted, there)
+    if len(there):
+        summed = np.add.reduceat(weights[order], starts, axis=0)
+        sums[places[known]] = summed[known]
+    return sums
 
 
-def _ratio(part: Ints, whole: Ints) -> Floats:
+def _ratio(part: Weights, whole: Weights) -> Floats:
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
 
 
 def _mean(values: Floats, there: NDArray[np.bool_]) -> Floats:
-    return np.asarray((values * there).sum(1) / there.sum(1))
+    return np.asarray((values * there).sum(0) / there.sum(0))
 
 
 @dataclass(frozen=True)
@@ -175,21 +180,22 @@ class _Sorted:
 
     Attributes:
         order: (N,), the most probable first.
-        positive: (N,), in that order.
-        ends: where a run of equal probabilities ends.
+        own: those of them that are of the class, in that order.
+        all_ends, own_ends: for each threshold, the last in `order` and in `own` that reaches it.
     """
 
     order: Ints
-    positive: NDArray[np.bool_]
-    ends: Ints
+    own: Ints
+    all_ends: Ints
+    own_ends: Ints
 
-    def resampled(self, weights: Ints) -> Floats:
-        """(samples, images) -> (samples,); 0 for a sample without the class."""
-        ranked = weights[:, self.order]
-        called = np.cumsum(ranked, axis=1)[:, self.ends]
-        tp = np.cumsum(ranked * self.positive, axis=1)[:, self.ends]
-        gained = np.diff(tp, axis=1, prepend=0)
-        return _ratio((gained * _ratio(tp, called)).sum(1), tp[:, -1])
+    def resampled(self, weights: Weights) -> Floats:
+        """(images, samples) -> (samples,); 0 for a sample without the class."""
+        called = np.cumsum(weights[self.order], axis=0, dtype=np.int32)[self.all_ends]
+        tp = np.cumsum(weights[self.own], axis=0, dtype=np.int32)[self.own_ends]
+        gained = np.diff(tp, axis=0, prepend=0)
+        area = (gained * _ratio(tp, called)).sum(0)
+        return np.divide(area, tp[-1], out=np.zeros(len(area)), where=tp[-1] > 0)
 
 
 def _curves(probabilities: NDArray[np.float32], targets: Ints) -> list[_Sorted]:
@@ -197,6 +203,9 @@ def _curves(probabilities: NDArray[np.float32], targets: Ints) -> list[_Sorted]:
     for c in np.unique(targets):
         scores = probabilities[:, c]
         order = np.argsort(-scores, kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-        curves.append(_Sorted(order, (targets == c)[order], ends))
+        own = order[targets[order] == c]
+        thresholds = np.unique(scores[own])[::-1]  # falling; signs turned, they rise
+        all_ends = np.searchsorted(-scores[order], -thresholds, "right") - 1
+        own_ends = np.searchsorted(-scores[own], -thresholds, "right") - 1
+        curves.append(_Sorted(order, own, all_ends, own_ends))
     return curves

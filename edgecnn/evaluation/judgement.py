@@ -17,7 +17,7 @@ from edgecnn.evaluation.curves import (
     TopK,
     at_recalls,
     average_precision,
-    precision_recall,
+    class_curves,
     top_k,
 )
 from edgecnn.evaluation.intervals import Interval, bootstrap, wilson
@@ -204,8 +204,7 @@ def judge_answers(
     called, classes = probabilities.argmax(1), len(labels)
     ranks = truth_ranks(probabilities, targets)
     ap, curves = np.full(classes, np.nan), np.full((classes, len(RECALLS)), np.nan)
-    for c in np.unique(targets):
-        curve = precision_recall(probabilities[:, c], targets == c)
+    for c, curve in class_curves(probabilities, targets):
         ap[c], curves[c] = average_precision(curve), at_recalls(curve)
     counts = count(called, targets, classes)
     return Judgement(

@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn import __version__
 from edgecnn.data import Split
 from edgecnn.evaluation.curves import RECALLS
 from edgecnn.evaluation.intervals import Interval, wilson
 from edgecnn.evaluation.judgement import Judgement
+from edgecnn_runtime import __version__
 from edgecnn_runtime.atomic import atomic_write
 from edgecnn_runtime.errors import InputError
 
 Floats = NDArray[np.float64]
 
 MATRIX = 24  # classes in the confusion matrix
-PAIRS = 20  # of classes, confused most
+PAIRS = 10  # of classes, confused most
 ROWS = 100  # classes in the table
 LINES = 6  # classes in the curves
 THUMBNAIL = 160  # pixels

@@ -129,7 +129,7 @@ def _thirds(values: Sequence[float], unit: str, names: tuple[str, str, str]) -> 
 
 
 def _span(ends: tuple[float, float]) -> str:
-    low, high = (f"{end:.4g}" for end in ends)
+    low, high = (f"{end:.0f}" for end in ends)
     return low if low == high else f"{low} to {high}"
 
 
