@@ -124,8 +124,8 @@ def command(
         "parameters": parameters,
         "top1_per_million_parameters": whole.metrics.top1 / (parameters / 1e6),
         **whole.as_result(),
+        "warnings": [*warnings, *whole.warnings],
     }
-    result["warnings"] = [*warnings, *result["warnings"]]
     if activity:
         layers = _activity(targets[0], loaded)
         out.print(_layers(layers))

@@ -72,8 +72,8 @@ def ensemble(members: Sequence[Predict]) -> Predict:
         return members[0]
 
     def predict(frames: list[Frame]) -> NDArray[np.float32]:
-        answers = [member(frames) for member in members]
-        return np.mean(answers, axis=0, dtype=np.float64).astype(np.float32)
+        answers = np.stack([member(frames) for member in members])
+        return answers.mean(0, dtype=np.float64).astype(np.float32)
 
     return predict
 

@@ -23,7 +23,7 @@ SAMPLES = 1000
 LEVEL = 0.95
 _Z = 1.959963984540054  # of the normal distribution, at both ends of 95%
 _AT_ONCE = 2_000_000  # weights in memory
-_LARGEST = 200_000  # images times classes whose precision-recall curves are resampled
+_LARGEST = 500_000  # images times classes whose precision-recall curves are resampled
 
 
 def wilson(part: int, whole: int) -> Interval:
@@ -58,7 +58,7 @@ def bootstrap(
 
     Where every answer is right, or none, each sample is like the others and tells nothing: top-1
     and top-5 then have Wilson's interval, and the rest none. mAP has none where resampling it would
-    take minutes.
+    take long.
 
     Args:
         probabilities: (N, classes).
@@ -166,7 +166,7 @@ def _sums(weights: Weights, classes: Ints, wanted: Ints) -> Weights:
     return sums
 
 
-def _ratio(part: Weights, whole: Weights) -> Floats:
+def _ratio(part: Weights | Floats, whole: Weights) -> Floats:
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
 
 
@@ -195,7 +195,7 @@ class _Sorted:
         tp = np.cumsum(weights[self.own], axis=0, dtype=np.int32)[self.own_ends]
         gained = np.diff(tp, axis=0, prepend=0)
         area = (gained * _ratio(tp, called)).sum(0)
-        return np.divide(area, tp[-1], out=np.zeros(len(area)), where=tp[-1] > 0)
+        return _ratio(area, tp[-1])
 
 
 def _curves(probabilities: NDArray[np.float32], targets: Ints) -> list[_Sorted]:

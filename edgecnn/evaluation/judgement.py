@@ -150,7 +150,7 @@ class Judgement:
 
     def _class(self, c: int, *, curves: bool) -> dict[str, Any]:
         n = self.counts
-        found = {
+        found: dict[str, Any] = {
             "label": self.labels[c],
             **{k: int(getattr(n, k)[c]) for k in ("images", "called", "tp", "fp", "fn", "tn")},
             **{

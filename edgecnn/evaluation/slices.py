@@ -83,7 +83,7 @@ def slices(
     Raises:
         InputError: a CSV file that names none of these images, or has too many values.
     """
-    found = []
+    found: list[Slice] = []
     for name in wanted:
         if name == "brightness":
             grouped = {name: _thirds(looks.brightness, "", ("dark", "middling", "bright"))}
