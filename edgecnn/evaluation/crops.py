@@ -73,7 +73,7 @@ def ensemble(members: Sequence[Predict]) -> Predict:
 
     def predict(frames: list[Frame]) -> NDArray[np.float32]:
         answers = np.stack([member(frames) for member in members])
-        return answers.mean(0, dtype=np.float64).astype(np.float32)
+        return np.asarray(answers.mean(0, dtype=np.float64), np.float32)
 
     return predict
 
