@@ -39,16 +39,16 @@ class Slice:
 
 
 class Looks:
-    """Reads off brightness and size of frames as they go by."""
+    """Reads off frames as they go by: the mean grey level, 0 to 255, and the shorter side."""
 
     def __init__(self) -> None:
-        self.brightness: list[float] = []
-        self.size: list[float] = []
+        self.brightness: list[int] = []
+        self.size: list[int] = []
 
     def watch(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            self.brightness.append(float(frame[::4, ::4].mean()))
-            self.size.append(float(min(frame.shape[:2])))
+            self.brightness.append(round(float(frame[::4, ::4].mean())))
+            self.size.append(min(frame.shape[:2]))
             yield frame
 
 
@@ -115,22 +115,21 @@ def _order(value: str) -> tuple[bool, str]:
     return value == UNNAMED, value
 
 
-def _thirds(values: Sequence[float], unit: str, names: tuple[str, str, str]) -> list[str]:
-    """The name of each value's third; equal values stay together."""
+def _thirds(values: Sequence[int], unit: str, names: tuple[str, str, str]) -> list[str]:
+    """The name of each value's third, or of the value where there are no more than three."""
     numbers = np.array(values)
+    distinct = np.unique(numbers)
+    if len(distinct) <= 3:
+        # The number in front sorts them, and is not shown.
+        return [f"{np.searchsorted(distinct, n)}\0{n}{unit}" for n in values]
     first, second = np.quantile(numbers, [1 / 3, 2 / 3])
     third = (numbers > first).astype(int) + (numbers > second)
     spans = {t: (numbers[third == t].min(), numbers[third == t].max()) for t in set(third.tolist())}
-    if len(spans) == 1:
-        only = spans[next(iter(spans))]
-        return [f"{_span(only)}{unit}"] * len(numbers)
-    # The number in front sorts them, and is not shown.
     return [f"{t}\0{names[t]}: {_span(spans[t])}{unit}" for t in third.tolist()]
 
 
-def _span(ends: tuple[float, float]) -> str:
-    low, high = (f"{end:.0f}" for end in ends)
-    return low if low == high else f"{low} to {high}"
+def _span(ends: tuple[int, int]) -> str:
+    return f"{ends[0]}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def _from_csv(path: Path, files: Sequence[str]) -> dict[str, list[str]]:
@@ -162,11 +161,11 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
-            rows = list(reader)
+            header, rows = list(reader.fieldnames or []), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"--slice {path} cannot be read: {error}") from error
-    columns = [name for name in reader.fieldnames or [] if name and name != "file"]
-    if "file" not in (reader.fieldnames or []) or not columns:
-        got = ", ".join(reader.fieldnames or []) or "no header"
+    columns = [name for name in header if name and name != "file"]
+    if "file" not in header or not columns:
+        got = ", ".join(header) or "no header"
         raise InputError(f"--slice {path} has {got}; expected the columns file and your own")
     return columns, rows

@@ -21,7 +21,7 @@ from edgecnn.evaluation.slices import Slice
 from edgecnn_runtime.errors import InputError
 
 SUBJECT = Subject("runs/a", "photos", 4_000_000, "ten", ("its members disagree",))
-OPEN_ENDED = {"meta", "link", "br", "img", "line", "rect", "circle", "polyline"}
+VOID = {"meta", "link", "br", "img"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.setdefault(tag, []).append(dict(attrs))
-        if tag not in OPEN_ENDED:
+        if tag not in VOID:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.setdefault(tag, []).append(dict(attrs))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag, (tag, self.getpos())
@@ -91,7 +94,7 @@ def test_the_page_needs_no_other_file_and_no_script() -> None:
 
 def test_figures_intervals_and_warnings_stand_on_it() -> None:
     found = _judged(4, 60)
-    text = " ".join("".join(_page(found).text).split())
+    text = " ".join(" ".join(_page(found).text).split())
     interval = found.intervals["top1"]
     assert interval is not None
     assert f"top-1 {100 * found.metrics.top1:.2f} {100 * interval[0]:.2f} to" in text

@@ -40,7 +40,10 @@ def test_pictures_of_one_size_are_one_slice() -> None:
     assert (found.name, found.images, found.top1) == ("90 pixels", 12, 1)
     frames[0] = frames[0][:40]
     small, rest = slices(["size"], _looks(frames), (), np.ones(12, bool))
-    assert (small.images, rest.images) == (1, 11)
+    assert [(part.name, part.images) for part in (small, rest)] == [
+        ("40 pixels", 1),
+        ("90 pixels", 11),
+    ]
 
 
 def test_a_file_says_what_images_have_in_common(tmp_path: Path) -> None:
