@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from edgecnn_runtime.console import JsonOption, console, write_result
-from edgecnn_runtime.errors import BackendError, InputError
+from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from edgecnn.evaluation.judgement import Judgement, Through
     from edgecnn.evaluation.predict import Answerer, Frame, Predict
     from edgecnn.models.activity import LayerActivity
-    from edgecnn_runtime.classifier import Classifier
-
-    Opened = tuple[Answerer, tuple[str, ...], int, str]
 
 
 def command(
@@ -31,16 +29,16 @@ def command(
         list[str],
         typer.Argument(
             metavar="TARGET...",
-            help="Run, bundle or .onnx; several answer together, as their mean.",
+            help="Run, bundle, .onnx or .engine; several answer together, as their mean.",
         ),
     ],
     data: Annotated[str, typer.Argument(metavar="DATA", help="terrain, mnist5k or a folder.")],
     manifest: Annotated[
         Path | None,
-        typer.Option(help="manifest.json of a bare .onnx; its own folder's by default."),
+        typer.Option(help="manifest.json of an .onnx or .engine; its own folder's by default."),
     ] = None,
     precision: Annotated[str | None, typer.Option(help="Which graph of a bundle.")] = None,
-    backend: Annotated[str, typer.Option(help="What runs a bundle.")] = "auto",
+    backend: Annotated[str, typer.Option(help="What runs a bundle or a file.")] = "auto",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the split; a run's own by default.")
     ] = None,
@@ -80,7 +78,7 @@ def command(
     ] = False,
     json: JsonOption = None,
 ) -> None:
-    """Measure runs, bundles or ONNX files on the held-out images of DATA."""
+    """Measure a run folder, a bundle, a graph or an engine on the held-out images of DATA."""
     from edgecnn.data import load_data
     from edgecnn.evaluation.crops import ensemble, with_crops
     from edgecnn.evaluation.judgement import judge
@@ -92,48 +90,50 @@ def command(
     check_slices(slices or [])
     if html:
         check_report(html)
-    opened = [_open(target, manifest, precision, backend) for target in targets]
-    loaded = load_data(data, opened[0][2] if seed is None else seed)
-    for target, (_, labels, _, _) in zip(targets, opened, strict=True):
-        _check_labels(target, labels, data, loaded.labels)
-    warnings = _remarks(targets, opened, seed)
-    predicts = [with_crops(answerer, crops) for answerer, _, _, _ in opened]
     out = console(json)
+    with ExitStack() as stack:
+        models = [
+            stack.enter_context(_opened(target, manifest, precision, backend)) for target in targets
+        ]
+        loaded = load_data(data, models[0].seed if seed is None else seed)
+        for target, model in zip(targets, models, strict=True):
+            _check_labels(target, model.labels, data, loaded.labels)
+        remarks = _remarks(targets, models, seed)
 
-    def judged(predict: Predict, name: str) -> Judgement:
-        through = _progress(len(loaded.val), name)
-        return judge(predict, loaded, sliced=slices or [], mistakes=mistakes, through=through)
+        def judged(predict: Predict, name: str) -> Judgement:
+            through = _progress(len(loaded.val), name)
+            return judge(predict, loaded, sliced=slices or [], mistakes=mistakes, through=through)
 
-    if compare:
-        found = [judged(predict, name) for predict, name in zip(predicts, targets, strict=True)]
-        result = _compare(out, targets, data, found, warnings)
-        write_result({**result, "crops": crops}, json)
-        return
-    name, parameters = " + ".join(targets), sum(a.parameters for a, _, _, _ in opened)
-    whole = judged(ensemble(predicts), name)
-    out.print(f"{name} on {whole.metrics.images} held-out images of {data}", markup=False)
-    out.print(figures(whole, parameters))
+        answers = [with_crops(model.predict, crops) for model in models]
+        if compare:
+            found = [judged(predict, name) for predict, name in zip(answers, targets, strict=True)]
+            result = _compare(out, targets, data, found, remarks)
+            write_result({**result, "crops": crops}, json)
+            return
+        whole = judged(ensemble(answers), " + ".join(targets))
+    parameters = sum(model.predict.parameters for model in models)
+    subject = Subject(" + ".join(targets), data, parameters, crops, tuple(remarks))
+    out.print(f"{subject.target} on {whole.metrics.images} held-out images of {data}", markup=False)
+    out.print(figures(whole, subject.per_million(whole)))
     if whole.slices:
         out.print(parts(whole.slices))
-    _warn(out, [*warnings, *whole.warnings])
+    _warn(out, [*remarks, *whole.warnings])
     result = {
-        "target": name,
+        "target": subject.target,
         "targets": targets,
         "data": data,
         "crops": crops,
         "parameters": parameters,
-        "top1_per_million_parameters": whole.metrics.top1 / (parameters / 1e6),
+        "top1_per_million_parameters": subject.per_million(whole),
         **whole.as_result(),
-        "warnings": [*warnings, *whole.warnings],
+        "warnings": [*remarks, *whole.warnings],
     }
     if activity:
         layers = _activity(targets[0], loaded)
         out.print(_layers(layers))
         out.print("sparsity: share of exact zeros; redundancy: units for each number of the input")
         result["activity"] = layers
-    report = html or _own_report(targets)
-    if report:
-        subject = Subject(name, data, parameters, crops, tuple(warnings))
+    if report := html or _own_report(targets):
         write_report(report, whole, subject, loaded.val)
         out.print(f"report: {report}", markup=False)
         result["report"] = str(report)
@@ -161,13 +161,12 @@ def _check_labels(
         )
 
 
-def _remarks(targets: list[str], opened: list[Opened], seed: int | None) -> list[str]:
+def _remarks(targets: list[str], models: list[_Model], seed: int | None) -> list[str]:
     """What their makers warn of, and that one may have learned what another held out."""
-    said = [warning for _, _, _, warning in opened if warning]
-    seeds = {target: own for target, (_, _, own, _) in zip(targets, opened, strict=True)}
-    if len(set(seeds.values())) > 1:
-        told = ", ".join(f"{target}: {own}" for target, own in seeds.items())
-        used = opened[0][2] if seed is None else seed
+    said = [model.warning for model in models if model.warning]
+    if len({model.seed for model in models}) > 1:
+        told = ", ".join(f"{t}: {model.seed}" for t, model in zip(targets, models, strict=True))
+        used = models[0].seed if seed is None else seed
         said.append(
             f"the splits' seeds differ ({told}), measured on that of seed {used}: what one held out"
             " another may have learned"
@@ -271,46 +270,41 @@ def _some(labels: tuple[str, ...]) -> str:
     return ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
 
 
-def _open(target: str, manifest: Path | None, precision: str | None, backend: str) -> Opened:
-    """TARGET -> what answers, its labels, the seed of its split, what its maker warns of."""
+class _Model(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        seed: of the split that it was trained with.
+        warning: what its maker warns of, or nothing.
+    """
+
+    predict: Answerer
+    labels: tuple[str, ...]
+    seed: int
+    warning: str
+
+
+@contextmanager
+def _opened(
+    target: str, manifest: Path | None, precision: str | None, backend: str
+) -> Iterator[_Model]:
     from edgecnn.evaluation.predict import in_bundle, in_pytorch
     from edgecnn.training.run import is_run, load_network, read_run
     from edgecnn_runtime.classifier import Classifier
+    from edgecnn_runtime.one_file import open_file
 
     if is_run(target):
         run = read_run(target)
-        return in_pytorch(load_network(target, run), run.input), run.labels, run.seed, ""
-    path = Path(target)
-    if path.suffix == ".engine":
-        raise BackendError(
-            f"{target} is a TensorRT engine, and this version runs engines with TensorRT's own"
-            " tools only; evaluate the bundle's ONNX graph"
-        )
-    if path.suffix == ".onnx":
-        classifier = _bare_onnx(path, manifest, backend)
+        network = load_network(target, run)
+        yield _Model(in_pytorch(network, run.input), run.labels, run.seed, "")
+        return
+    if Path(target).suffix in (".onnx", ".engine"):
+        classifier = open_file(target, manifest, backend=backend)
     else:
         classifier = Classifier.open(target, precision=precision, backend=backend)
-    made = classifier.manifest.provenance
-    seed = made.get("seed", 0)
-    seed = seed if isinstance(seed, int) else 0
-    return in_bundle(classifier), classifier.labels, seed, str(made.get("warning", ""))
-
-
-def _bare_onnx(path: Path, manifest: Path | None, backend: str) -> Classifier:
-    from edgecnn_runtime.backends.ort import open_ort
-    from edgecnn_runtime.classifier import Classifier
-    from edgecnn_runtime.manifest import ImageManifest, decode
-
-    file = manifest or path.with_name("manifest.json")
-    if not path.is_file():
-        raise InputError(f"no file {path}; expected an ONNX graph that edgecnn exported")
-    if not file.is_file():
-        raise InputError(f"{path} has no manifest.json beside it; name one with --manifest")
-    try:
-        description = decode(file.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    if isinstance(description, ImageManifest):
-        raise InputError(f"{path} answers with pictures; expected a graph that answers with labels")
-    named = {artifact.file: artifact.precision for artifact in description.onnx}
-    return Classifier(description, open_ort(path, backend, precision=named.get(path.name)))
+    with classifier:
+        made = classifier.manifest.provenance
+        seed = made.get("seed", 0)
+        seed = seed if isinstance(seed, int) else 0
+        warning = str(made.get("warning", ""))
+        yield _Model(in_bundle(classifier), classifier.labels, seed, warning)

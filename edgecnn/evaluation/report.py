@@ -60,6 +60,10 @@ class Subject:
     crops: str = "center"
     remarks: tuple[str, ...] = ()
 
+    def per_million(self, found: Judgement) -> float | None:
+        """Top-1 for each million parameters; None where their number is not known."""
+        return found.metrics.top1 / (self.parameters / 1e6) if self.parameters else None
+
 
 class _Line(NamedTuple):
     name: str
@@ -125,7 +129,7 @@ def render(found: Judgement, subject: Subject, split: Split) -> str:
         found=found,
         metrics=found.metrics,
         figures=[(n, k, getattr(found.metrics, k), found.intervals[k]) for k, n in NAMES.items()],
-        per_million=found.metrics.top1 / (subject.parameters / 1e6),
+        per_million=subject.per_million(found),
         warnings=[*subject.remarks, *found.warnings],
         chosen=[found.labels[c] for c in chosen],
         matrix=_shaded(found.confusion(chosen), found.counts.images[chosen]),

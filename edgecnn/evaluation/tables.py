@@ -12,14 +12,19 @@ from edgecnn.evaluation.judgement import Judgement
 from edgecnn.evaluation.slices import Slice
 
 
-def figures(found: Judgement, parameters: int) -> Table:
-    """The figures with their intervals."""
+def figures(found: Judgement, per_million: float | None) -> Table:
+    """The figures with their intervals.
+
+    Args:
+        per_million: top-1 for each million parameters, where it is known.
+    """
     table = Table("figure", "value", "95% interval", box=None, header_style="bold")
     for name in ("top1", "top5", "precision", "recall", "specificity", "accuracy", "map"):
         value, interval = getattr(found.metrics, name), found.intervals[name]
         table.add_row(name, f"{value:.4f}", _between(interval))
     table.add_row("ece", f"{found.calibration.ece:.4f}", "")
-    table.add_row("top1 per M parameters", f"{found.metrics.top1 / (parameters / 1e6):.4f}", "")
+    if per_million is not None:
+        table.add_row("top1 per M parameters", f"{per_million:.4f}", "")
     return table
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    bundle: Annotated[str, typer.Argument(help="A bundle folder.")],
+    bundle: Annotated[str, typer.Argument(help="A bundle; for torch also a run folder.")],
     rate: Annotated[
         str, typer.Option(metavar="max|FPS", help="As fast as possible, or paced as a camera.")
     ] = "max",
@@ -49,7 +49,8 @@ def command(
     json: JsonOption = None,
 ) -> None:
     """Latency of each stage in percentiles, on the bundle's own frames."""
-    from edgecnn_runtime.backends import BACKENDS, ENGINE_BACKENDS
+    from edgecnn_runtime.backends import BACKENDS, ENGINE_BACKENDS, REFERENCES
+    from edgecnn_runtime.latency.side_by_side import show_side_by_side, side_by_side
 
     fps, size = _rate(rate), _size(frame_size) if frame_size else None
     if fps and idle:
@@ -71,17 +72,21 @@ def command(
         write_result(result, json)
         return
     results: list[Profile] = []
-    skipped: list[dict[str, str]] = []
-    for name in list(BACKENDS)[1:]:
+    skipped: dict[str, str] = {}
+    for name in (*list(BACKENDS)[1:], *REFERENCES):
         way = compile if name in ENGINE_BACKENDS else "never"
         try:
             results.append(_profile(bundle, name, precision, threads, size, frames, fps, idle, way))
         except BackendError as error:
-            skipped.append({"backend": name, "why": str(error)})
-            out.print(f"{name} skipped: {error}", markup=False)
+            skipped[name] = str(error)
             continue
         show(results[-1], out)
-    write_result({"profiles": results, "skipped": skipped}, json)
+    rows = side_by_side(results, bundle, precision)
+    show_side_by_side(rows, skipped, out)
+    missing = [{"backend": name, "why": why} for name, why in skipped.items()]
+    write_result({"profiles": results, "side_by_side": rows, "skipped": missing}, json)
+    if not results:
+        raise BackendError(f"no backend runs {bundle} here; what each lacks stands above")
 
 
 def _rate(text: str) -> float | None:
@@ -118,11 +123,11 @@ def _profile(
     from edgecnn_runtime.latency.device import device_of
     from edgecnn_runtime.latency.profile import profile
     from edgecnn_runtime.latency.report import progress
-    from edgecnn_runtime.opening import open_model
+    from edgecnn_runtime.latency.target import open_target
 
     began = perf_counter()
     with ExitStack() as stack:
-        classify = open_model(
+        classify = open_target(
             bundle, backend=backend, precision=precision, threads=threads, compile=compile
         )
         stack.callback(classify.close)
@@ -141,11 +146,18 @@ def _profile(
 
 
 def camera_frames(bundle: str, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
-    """The golden frames of a bundle as a camera of a size (height, width) would give them."""
+    """Golden frames of a bundle, or held-out ones of a run, as a camera of a size gives them.
+
+    Args:
+        size: (height, width).
+    """
     from edgecnn_runtime.bundle import open_bundle, read_golden_frames
     from edgecnn_runtime.camera.image import resize_frame
+    from edgecnn_runtime.latency.target import is_run, run_frames
     from edgecnn_runtime.manifest import Manifest
 
+    if is_run(bundle):
+        return [resize_frame(frame, *(size or (480, 640))) for frame in run_frames(bundle)]
     opened = open_bundle(bundle)
     if size is None and isinstance(opened.manifest, Manifest):
         size = opened.manifest.input.frame
