@@ -29,7 +29,7 @@ def test_each_sample_is_measured_as_if_its_images_stood_there_repeatedly() -> No
     by_hand = [measure(p[s], y[s]) for s in samples]
     for name in ("top1", "top5", "precision", "recall", "specificity", "accuracy", "map"):
         if name == "top5":  # of four classes always right
-            assert intervals[name] == wilson(60, 60)
+            assert intervals[name] is None
             continue
         values = [getattr(m, name) for m in by_hand]
         assert intervals[name] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-9)
