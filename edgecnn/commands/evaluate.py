@@ -80,7 +80,7 @@ def command(
 ) -> None:
     """Measure a run folder, a bundle, a graph or an engine on the held-out images of DATA."""
     from edgecnn.data import load_data
-    from edgecnn.evaluation.crops import ensemble, with_crops
+    from edgecnn.evaluation.crops import ensemble, scheme, with_crops
     from edgecnn.evaluation.judgement import judge
     from edgecnn.evaluation.report import Subject, check_report, write_report
     from edgecnn.evaluation.slices import check_slices
@@ -88,6 +88,7 @@ def command(
 
     _check_options(targets, compare=compare, activity=activity, html=html)
     check_slices(slices or [])
+    crops = scheme(crops)
     if html:
         check_report(html)
     out = console(json)
@@ -134,9 +135,15 @@ def command(
         out.print("sparsity: share of exact zeros; redundancy: units for each number of the input")
         result["activity"] = layers
     if report := html or _own_report(targets):
-        write_report(report, whole, subject, loaded.val)
-        out.print(f"report: {report}", markup=False)
-        result["report"] = str(report)
+        try:
+            write_report(report, whole, subject, loaded.val)
+        except InputError as error:
+            if html:
+                raise
+            _warn(out, [str(error)])  # nobody asked for it
+        else:
+            out.print(f"report: {report}", markup=False)
+            result["report"] = str(report)
     write_result(result, json)
 
 

@@ -26,6 +26,18 @@ SCALES = (1.0, 8 / 7, 9 / 7)
 PADDED_SCALES = (13 / 14, 1.0, 15 / 14)  # of the picture inside a border
 
 
+def scheme(crops: str) -> str:
+    """One of `SCHEMES`, by that name or by another.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    name = OTHER_NAMES.get(crops, crops)
+    if name not in SCHEMES:
+        raise unknown_name("crop scheme", crops, SCHEMES)
+    return name
+
+
 def with_crops(network: Answerer, crops: str) -> Predict:
     """A network that answers with the mean over several crops of each frame.
 
@@ -39,9 +51,7 @@ def with_crops(network: Answerer, crops: str) -> Predict:
     Raises:
         InputError: an unknown scheme, or one that this input has no room for.
     """
-    name = OTHER_NAMES.get(crops, crops)
-    if name not in SCHEMES:
-        raise unknown_name("crop scheme", crops, SCHEMES)
+    name = scheme(crops)
     if name == "center":
         return network
     spec = network.spec

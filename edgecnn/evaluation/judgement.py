@@ -24,6 +24,7 @@ from edgecnn.evaluation.intervals import Interval, bootstrap, wilson
 from edgecnn.evaluation.metrics import Counts, Metrics, count, summarise, truth_ranks
 from edgecnn.evaluation.predict import Frame, Predict, predict_all
 from edgecnn.evaluation.slices import Looks, Slice, slices
+from edgecnn_runtime.errors import CheckFailedError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -183,12 +184,20 @@ def judge(
         sliced: what `slices` takes.
         mistakes: how many are told.
         through: what the frames pass on their way, to count them.
+
+    Raises:
+        CheckFailedError: answers that are no numbers.
     """
     looks, files = Looks(), file_names(data)
     frames = through(some_frames(data.val))
     if sliced:
         frames = looks.watch(frames)
     probabilities = predict_all(predict, frames)
+    if broken := int(np.sum(~np.isfinite(probabilities).all(1))):
+        raise CheckFailedError(
+            f"{broken} of {len(probabilities)} answers are no numbers (NaN or infinite); expected"
+            " probabilities: edgecnn verify --layers finds the first layer that overflows"
+        )
     found = judge_answers(probabilities, data.val.targets, data.labels, files, mistakes)
     return replace(found, slices=tuple(slices(sliced, looks, files, found.right)))
 

@@ -99,8 +99,7 @@ def check_report(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(f"cannot write {str(path)!r}: {why}; give another place") from error
+        raise _cannot_write(path, error) from error
 
 
 def write_report(path: Path, found: Judgement, subject: Subject, split: Split) -> None:
@@ -108,8 +107,15 @@ def write_report(path: Path, found: Judgement, subject: Subject, split: Split) -
 
     Args:
         split: where the pictures of the mistakes are.
+
+    Raises:
+        InputError: it cannot be written there.
     """
-    atomic_write(path, render(found, subject, split).encode())
+    page = render(found, subject, split).encode()
+    try:
+        atomic_write(path, page)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def render(found: Judgement, subject: Subject, split: Split) -> str:
@@ -152,6 +158,12 @@ def render(found: Judgement, subject: Subject, split: Split) -> str:
         version=__version__,
         recalls=[0, 0.2, 0.4, 0.6, 0.8, 1],
     )
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    """By the page's name: the system tells of a temporary file that nobody asked for."""
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return InputError(f"cannot write {str(path)!r}: {why}; give another place with --html")
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

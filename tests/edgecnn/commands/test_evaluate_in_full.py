@@ -82,7 +82,7 @@ def test_crops_change_the_answers_and_can_be_compared(
 ) -> None:
     plain, ten = (evaluate(trained_run, "terrain", "--crops", c) for c in ("none", "10"))
     assert plain["calibration"]["ece"] != ten["calibration"]["ece"]
-    assert plain["crops"] == "none"
+    assert (plain["crops"], ten["crops"]) == ("center", "ten")
 
 
 def test_two_targets_are_compared_image_by_image(
@@ -112,6 +112,17 @@ def _first_weights(trained_run: Path) -> Path:
     path = trained_run.parent / "fresh.safetensors"
     save_tensors(path, read_run(trained_run).network().state_dict())
     return path
+
+
+def test_a_report_that_nobody_asked_for_is_no_reason_to_fail(
+    trained_run: Path, tmp_path: Path, evaluate: Evaluate, refused: Callable[..., str]
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "run", ignore=shutil.ignore_patterns("report.html"))
+    (tmp_path / "run" / "report.html").mkdir()
+    result = evaluate(tmp_path / "run", "terrain")
+    assert "report" not in result
+    assert "WARNING: cannot write" in result["said"]
+    assert list((tmp_path / "run" / "report.html").iterdir()) == []
 
 
 def test_few_images_are_said_to_be_few(
