@@ -1,18 +1,18 @@
-"""Figures of a classifier, from its probabilities and the truth."""
+"""Figures of a classifier, from its probabilities and the truth. Counted in float64."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_average_precision,
-    multiclass_stat_scores,
-)
+
+from edgecnn.evaluation.curves import average_precisions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ROWS = 1024  # looked at together
 
 
 @dataclass(frozen=True)
@@ -39,39 +39,121 @@ class Metrics:
     map: float
 
 
-def measure(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) -> Metrics:
+@dataclass(frozen=True)
+class Counts:
+    """What happened to each class.
+
+    Attributes:
+        total: images in all.
+        images: (classes,), of each class.
+        called: (classes,), images that were called so, rightly or not.
+        tp: (classes,), images of the class that were called so.
+    """
+
+    total: int
+    images: Ints
+    called: Ints
+    tp: Ints
+
+    @property
+    def fp(self) -> Ints:
+        return self.called - self.tp
+
+    @property
+    def fn(self) -> Ints:
+        return self.images - self.tp
+
+    @property
+    def tn(self) -> Ints:
+        return self.total - self.images - self.called + self.tp
+
+    @property
+    def precision(self) -> Floats:
+        return _share(self.tp, self.called)
+
+    @property
+    def recall(self) -> Floats:
+        return _share(self.tp, self.images)
+
+    @property
+    def specificity(self) -> Floats:
+        return _share(self.tn, self.total - self.images)
+
+    @property
+    def accuracy(self) -> Floats:
+        return (self.tp + self.tn) / self.total
+
+    @property
+    def f1(self) -> Floats:
+        return _share(2 * self.tp, self.images + self.called)
+
+
+def count(called: Ints, targets: Ints, classes: int) -> Counts:
+    """Count decisions.
+
+    Args:
+        called, targets: (N,), the class that each image was called, and the true one.
+    """
+    return Counts(
+        total=len(targets),
+        images=np.bincount(targets, minlength=classes),
+        called=np.bincount(called, minlength=classes),
+        tp=np.bincount(targets[called == targets], minlength=classes),
+    )
+
+
+def truth_ranks(probabilities: NDArray[np.float32], targets: Ints) -> Ints:
+    """How many classes stand before the true one: 0 where the answer is right, (N,).
+
+    Of equals the first class stands before, as everywhere.
+    """
+    ranks = np.empty(len(targets), np.int64)
+    classes = np.arange(probabilities.shape[1])
+    for start in range(0, len(targets), ROWS):
+        part = slice(start, start + ROWS)
+        rows, truth = probabilities[part], targets[part, None]
+        own = np.take_along_axis(rows, truth, 1)
+        ahead = (rows > own) | ((rows == own) & (classes < truth))
+        ranks[part] = np.count_nonzero(ahead, axis=1)
+    return ranks
+
+
+def measure(probabilities: NDArray[np.float32], targets: Ints) -> Metrics:
     """Judge answers.
 
     Args:
         probabilities: (N, classes); each row's largest is the decision, of equals the first.
         targets: (N,), the true class of each.
     """
-    answers, truth = torch.from_numpy(probabilities).double(), torch.from_numpy(targets)
-    classes = answers.shape[1]
-    top5 = multiclass_accuracy(answers, truth, classes, "micro", top_k=min(5, classes))
-    scores = multiclass_stat_scores(answers.argmax(1), truth, classes, average=None)
-    tp, fp, tn, fn, support = scores.double().unbind(-1)
-    present = support > 0
-    with warnings.catch_warnings():
-        # It warns of classes without images; they are left out of the mean here.
-        warnings.simplefilter("ignore", UserWarning)
-        ap = multiclass_average_precision(answers, truth, classes, average=None)
-    assert isinstance(ap, torch.Tensor)
+    counts = count(probabilities.argmax(1), targets, probabilities.shape[1])
+    ranks = truth_ranks(probabilities, targets)
+    return summarise(counts, ranks, average_precisions(probabilities, targets))
 
-    def mean(values: torch.Tensor) -> float:
-        return float(values[present].double().mean())
+
+def summarise(counts: Counts, ranks: Ints, ap: Floats) -> Metrics:
+    """Put the figures of classes together.
+
+    Args:
+        ranks: of `truth_ranks`.
+        ap: (classes,), NaN for a class without images.
+    """
+    present = counts.images > 0
+
+    def mean(values: Floats) -> float:
+        return float(values[present].mean())
 
     return Metrics(
-        images=len(truth),
-        top1=float(tp.sum() / len(truth)),
-        top5=float(top5),
-        precision=mean(_ratio(tp, tp + fp)),
-        recall=mean(_ratio(tp, tp + fn)),
-        specificity=mean(_ratio(tn, tn + fp)),
-        accuracy=mean((tp + tn) / len(truth)),
+        images=counts.total,
+        top1=float(counts.tp.sum() / counts.total),
+        top5=float((ranks < 5).mean()),
+        precision=mean(counts.precision),
+        recall=mean(counts.recall),
+        specificity=mean(counts.specificity),
+        accuracy=mean(counts.accuracy),
         map=mean(ap),
     )
 
 
-def _ratio(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
-    return torch.where(whole > 0, part / whole.clamp(min=1), torch.zeros_like(part))
+def _share(part: Ints, whole: Ints) -> Floats:
+    """0 where there is nothing to share."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edgecnn.models.cost import parameters
 from edgecnn.training.inputs import to_tensor
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.manifest import Input
-from edgecnn_runtime.preprocess import preprocess
+from edgecnn_runtime.preprocess import graph_input, preprocess
 
 Frame = NDArray[np.uint8]
 Predict = Callable[[list[Frame]], NDArray[np.float32]]  # frames -> (N, classes) probabilities
@@ -22,19 +24,36 @@ BATCH = 16  # frames; each of them is ten images to an ensemble of ten crops
 PIXELS = 2**18  # at once: the system takes larger tensors back after each layer, for half the time
 
 
-def in_pytorch(network: nn.Module, spec: Input) -> Predict:
+@dataclass(frozen=True)
+class Answerer:
+    """What answers, in PyTorch or on an engine. Called with frames it is a `Predict`.
+
+    Attributes:
+        infer: preprocessed images, uint8 (N, H, W, C) -> float32 (N, classes) probabilities.
+        parameters: of the network.
+    """
+
+    spec: Input
+    infer: Callable[[Frame], NDArray[np.float32]]
+    parameters: int
+
+    def __call__(self, frames: Sequence[Frame]) -> NDArray[np.float32]:
+        return self.infer(np.stack([graph_input(frame, self.spec) for frame in frames]))
+
+
+def in_pytorch(network: nn.Module, spec: Input) -> Answerer:
     """The training path: preprocess, normalise, network, softmax."""
     network = network.eval()
     at_once = max(1, PIXELS // (spec.height * spec.width))
 
-    def predict(frames: list[Frame]) -> NDArray[np.float32]:
+    def infer(images: Frame) -> NDArray[np.float32]:
         with torch.inference_mode():
-            parts = torch.split(prepared(frames, spec), at_once)
+            parts = torch.split(to_tensor(torch.from_numpy(images), spec), at_once)
             rows = [network(part).softmax(1) for part in parts]
         out: NDArray[np.float32] = torch.cat(rows).numpy()
         return out
 
-    return predict
+    return Answerer(spec, infer, parameters(network))
 
 
 def prepared(frames: list[Frame], spec: Input) -> torch.Tensor:
@@ -43,9 +62,10 @@ def prepared(frames: list[Frame], spec: Input) -> torch.Tensor:
     return to_tensor(images, spec)
 
 
-def in_bundle(classifier: Classifier) -> Predict:
+def in_bundle(classifier: Classifier) -> Answerer:
     """The device's path."""
-    return classifier.probabilities
+    manifest = classifier.manifest
+    return Answerer(manifest.input, classifier.infer, manifest.model.parameters)
 
 
 def predict_all(predict: Predict, frames: Iterable[Frame]) -> NDArray[np.float32]:

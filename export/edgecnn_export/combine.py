@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from torch import nn
 
+from edgecnn.evaluation.crops import WITH_CORNERS, with_room
 from edgecnn.models.ensemble import CROPS, Ensemble, Renormalised
 from edgecnn_export.sources import Options, Source, open_source, torch_source
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input
-
-WITH_CORNERS = ("five", "ten")
 
 
 def open_sources(names: Sequence[str], options: Options, crops: str = "center") -> Source:
@@ -80,44 +78,6 @@ def combine(
         # No metrics: those of the members are not its own.
         provenance=_provenance(members, crops, network.shares),
     )
-
-
-def with_room(spec: Input, crops: str) -> Input:
-    """A network's input -> one with room for crops of its size, in the corners and in the middle.
-
-    A margin is a multiple of 4, so that the crop in the middle lies where `preprocess` would have
-    cut it from the frame: it rounds half to even.
-
-    Args:
-        spec: `crop`: the sides grow up to the shorter side that the frame is scaled to anyway;
-            without that room, and for `stretch`, frame and sides grow by about 8/7, as Krizhevsky's
-            256 to 224. `pad`: the border grows until the picture touches the edges of each crop.
-
-    Raises:
-        InputError: `letterbox`, or `pad` without a border.
-    """
-    size = (spec.height, spec.width)
-    if spec.resize == "letterbox":
-        raise InputError(
-            f"--crops {crops} on resize 'letterbox', whose corners are border; expected crop,"
-            " stretch or pad, or --crops flip"
-        )
-    if spec.resize == "pad":
-        assert spec.crop is not None
-        height, width = (s + (s - c) // 4 * 4 for s, c in zip(size, spec.crop, strict=True))
-        if (height, width) == size:
-            raise InputError(
-                f"--crops {crops} on resize 'pad' of {spec.crop[0]}x{spec.crop[1]} in"
-                f" {size[0]}x{size[1]}; expected a border of 2 pixels, or --crops flip"
-            )
-        return msgspec.structs.replace(spec, height=height, width=width)
-    short = min(size)
-    room = (spec.shorter_side or 0) - short
-    if room < 4:
-        room = 4 * max(1, round(short / 28))
-    height, width = (side + side * room // short // 4 * 4 for side in size)
-    cut = {"crop": (height, width), "shorter_side": short + room} if spec.resize == "crop" else {}
-    return msgspec.structs.replace(spec, height=height, width=width, **cut)
 
 
 def _check_inputs(first_name: str, first: Input, name: str, spec: Input) -> None:

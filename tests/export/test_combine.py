@@ -18,11 +18,12 @@ from torch import nn
 from edgecnn.commands.train import describe
 from edgecnn.data import colour_crops, load_data
 from edgecnn.data.splits import some_frames
+from edgecnn.evaluation.crops import with_room
 from edgecnn.evaluation.predict import in_pytorch, predict_all
 from edgecnn.training.fit import fit
 from edgecnn.training.inputs import to_tensor
 from edgecnn.training.run import load_network, read_run, write_run
-from edgecnn_export.combine import combine, open_sources, with_room
+from edgecnn_export.combine import combine, open_sources
 from edgecnn_export.export import export
 from edgecnn_export.sources import Options, open_source
 from edgecnn_runtime.bundle import open_bundle
