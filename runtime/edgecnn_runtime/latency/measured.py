@@ -1,0 +1,75 @@
+"""The peaks of this machine, measured: the roofs below which its layers lie."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from edgecnn_runtime.errors import BackendError
+from edgecnn_runtime.latency.device import cores
+from edgecnn_runtime.latency.peaks import Level, Peaks
+
+# Bytes that are read and written again and again: what fits into a cache is faster than memory.
+WORKING_SETS = (1 << 17, 1 << 20, 1 << 23)
+MEMORY = 1 << 28
+_MOVED = 1 << 28  # bytes of one try
+_TRIES = 5
+GPU_SIDE = 4096
+
+
+def measured_peaks(backend: str, threads: int | None = None) -> Peaks | None:
+    """Of the processor with `onnxruntime`, else of the GPU through ONNX Runtime's CUDA.
+
+    Takes two seconds. None for a GPU without ONNX Runtime's CUDA.
+    """
+    from edgecnn_runtime.backends.ort.peak import Peak
+
+    count = threads or cores()
+    on_cpu = backend == "onnxruntime"
+    try:
+        peak = Peak(threads=count) if on_cpu else Peak("onnxruntime-cuda", threads=1, side=GPU_SIDE)
+        memory = copy_gb_per_s(MEMORY, count) if on_cpu else peak.gb_per_s()
+    except BackendError:
+        return None
+    fp32 = peak.tera("fp32")
+    if fp32 is None:
+        return None
+    levels = [Level(size, copy_gb_per_s(size, count)) for size in WORKING_SETS] if on_cpu else []
+    return Peaks(
+        fp32=_three(fp32),
+        fp16=_three(peak.tera("fp16") or fp32),
+        int8=_three(peak.tera("int8") or fp32),
+        gb_per_s=_three(memory),
+        levels=tuple(Level(one.bytes, _three(one.gb_per_s)) for one in levels),
+        source="measured",
+    )
+
+
+def _three(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def copy_gb_per_s(size: int, threads: int) -> float:
+    """Bytes read and written a second by copying between two halves of `size`, on all threads.
+
+    Each has halves of its own, `size` together. What a write reads first is not counted.
+    """
+    half = max(1, size // threads // 16)  # of float64
+    repeats = max(1, _MOVED // size)
+    pairs = [(np.ones(half), np.zeros(half)) for _ in range(threads)]
+
+    def copy(pair: tuple[np.ndarray, np.ndarray]) -> None:  # type: ignore[type-arg]
+        # One call for all repeats, without the interpreter between them: an axis of stride 0.
+        source, target = (as_strided(one, (repeats, half), (0, one.itemsize)) for one in pair)
+        np.copyto(target, source)
+
+    with ThreadPoolExecutor(threads) as pool:
+        best = float("inf")
+        for _ in range(_TRIES):
+            began = perf_counter()
+            list(pool.map(copy, pairs))
+            best = min(best, perf_counter() - began)
+    return 16 * half * threads * repeats / best / 1e9
