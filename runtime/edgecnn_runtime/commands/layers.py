@@ -33,7 +33,7 @@ def profile_layers(
     with Session(candidate, way) as session:
         timed = _timed(session.model.backend, bundle, precision, way.threads)
         with progress(bundle, way.frames) as tick:
-            whole = session.measure(way.frames, tick)
+            whole = session.measure(tick)
         inputs = [session.model.preprocess(frame) for frame in session.frames]
         measured = timed.time_layers(inputs, way.frames)
     graph = _precision(bundle, precision)

@@ -43,7 +43,7 @@ def command(
         ),
     ] = "no",
     frames: Annotated[
-        int, typer.Option(min=1, help="Frames to measure after warm-up, in each turn.")
+        int, typer.Option(min=1, help="Frames to measure after warm-up, in all turns.")
     ] = 300,
     backend: BackendOrAllOption = "auto",
     compile: CompileOption = "never",
@@ -113,7 +113,7 @@ def command(
         from edgecnn_runtime.latency.baseline import read_baseline
 
         older = read_baseline(against)
-    count = turns or (TURNS if several or older else 1)
+    count = min(frames, turns or (TURNS if several or older else 1))
     found = _measure(candidates, way, count, one_process or backend == "all", out)
     if older and against:
         from edgecnn_runtime.latency.baseline import against as hold

@@ -86,14 +86,14 @@ def _rate(backend: Backend, batch: NDArray[np.uint8], seconds: float, clock: Clo
 
     began = clock.now_ns()
     while len(spent) < LEAST or clock.now_ns() - began < seconds * 1e9:
+        if len(waiting) == most:
+            take()
         now = clock.now_ns()
         if most == 1:
             backend.infer(batch)
             spent.append(clock.now_ns() - now)
-            continue
-        if len(waiting) == most:
-            take()
-        waiting.append((now, backend.submit(batch)))  # type: ignore[attr-defined]
+        else:
+            waiting.append((now, backend.submit(batch)))  # type: ignore[attr-defined]
     while waiting:
         take()
     taken = (clock.now_ns() - began) / 1e9

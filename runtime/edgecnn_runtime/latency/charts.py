@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 
 from edgecnn_runtime.latency.batches import BatchRate
 from edgecnn_runtime.latency.drawing import Chart, Point, bars, x_scale, y_scale
@@ -45,7 +46,7 @@ def distribution(several: Sequence[Sequence[float]]) -> str:
 def _shares(samples: Sequence[float], edges: Sequence[float]) -> list[float]:
     rising = sorted(samples)
     cuts = [bisect_left(rising, edge) for edge in edges]
-    return [100 * (b - a) / len(rising) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [100 * (b - a) / len(rising) for a, b in pairwise(cuts)]
 
 
 def tail(several: Sequence[Sequence[float]]) -> str:

@@ -74,7 +74,7 @@ class Conditions:
         if _differ(before, after):
             found.append(
                 f"a fixed piece of arithmetic took {before:.3f} ms before and {after:.3f} after:"
-                " the processor's clock changed"
+                " the processor's clock changed, or others used the core"
             )
         return found
 

@@ -10,6 +10,13 @@ from html import escape
 WIDTH, HEIGHT = 420, 260  # drawn small, so that letters stay readable on a phone
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 38
 Point = tuple[float, float]
+_DIGITS: tuple[tuple[float, ...], ...] = (
+    (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,7 @@ class Scale:
             first = math.ceil(self.low / step - 1e-9)
             return [n * step for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        for digits in (
-            (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8),
-            (1, 1.5, 2, 3, 5, 7),
-            (1, 2, 5),
-            (1, 3),
-            (1,),
-        ):
+        for digits in _DIGITS:
             found = [d * 10.0**n for n in decades for d in digits]
             found = [value for value in found if self.low <= value <= self.high]
             if len(found) <= 7:
@@ -174,10 +175,10 @@ def intervals(describes: str, rows: Sequence[tuple[str, float, float | None, flo
     x = Scale(low - margin, high + margin, 8, WIDTH - 8)
     row, bottom = 36, 36 * len(rows) + 4
     drawn = [f'<path class="one" d="M{x.at(1)} 0V{bottom}"/>']
-    for value in x.ticks():
-        drawn.append(
-            f'<text x="{x.at(value)}" y="{bottom + 14}" text-anchor="middle">{value:g}</text>'
-        )
+    drawn += [
+        f'<text x="{x.at(value)}" y="{bottom + 14}" text-anchor="middle">{value:g}</text>'
+        for value in x.ticks()
+    ]
     for i, (name, ratio, least, most) in enumerate(rows):
         y = i * row + 26
         color = f"c{(i + 1) % 6}"

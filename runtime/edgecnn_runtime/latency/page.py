@@ -128,7 +128,8 @@ def _legend(colors: dict[str, str]) -> str:
 
 
 def _figure(title: str, caption: str, drawn: str) -> str:
-    return f"<figure><h3>{escape(title)}</h3><figcaption>{escape(caption)}</figcaption>{drawn}</figure>"
+    words = f"<h3>{escape(title)}</h3><figcaption>{escape(caption)}</figcaption>"
+    return f"<figure>{words}{drawn}</figure>"
 
 
 def _layers(found: LayerProfile) -> list[str]:

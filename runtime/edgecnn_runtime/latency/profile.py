@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import cycle, pairwise
 from statistics import fmean, median, pstdev
 
 import numpy as np
@@ -208,7 +208,7 @@ def parts_of(samples_ms: Sequence[float]) -> list[float]:
     """Medians of ten consecutive parts; of fewer samples, each is a part."""
     count = min(PARTS, len(samples_ms))
     edges = [len(samples_ms) * i // count for i in range(count + 1)]
-    return [median(samples_ms[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [median(samples_ms[a:b]) for a, b in pairwise(edges)]
 
 
 def _ms(times_ns: Sequence[int]) -> list[float]:

@@ -83,14 +83,14 @@ class Session:
             self.model.close()
             raise
 
-    def measure(self, count: int, on_frame: Callable[[], object] = lambda: None) -> Profile:
-        """Warm up and measure so many frames."""
+    def measure(self, on_frame: Callable[[], object] = lambda: None) -> Profile:
+        """Warm up and measure."""
         way, name = self.way, self.model.backend.name
         watch = self._watch.computes_on(name)
         found = profile(
             self.model,
             self.frames,
-            count=count,
+            count=way.frames,
             rate=way.rate,
             idle_s=way.idle_s,
             keep_warm=way.keep_warm,
@@ -106,7 +106,7 @@ class Session:
             threads=way.threads,
             frame_size=self.frames[0].shape[:2],
             conditions=watch.conditions,
-            energy=watch.energy(count),
+            energy=watch.energy(way.frames),
             memory=memory,
             batches=batch_rates(self.model, self.frames, way.batches),
             warnings=warnings_of(found, watch),
@@ -171,4 +171,4 @@ def measure(
     """
     with ExitStack() as stack:
         session = stack.enter_context(Session(candidate, way))
-        return session.measure(way.frames, on_frame)
+        return session.measure(on_frame)

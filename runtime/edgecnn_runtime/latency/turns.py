@@ -61,8 +61,8 @@ def in_processes(
     found: list[list[Profile]] = [[] for _ in candidates]
     for turn in range(turns):
         for place in _order(len(candidates), turn):
-            asked = way if turn == 0 else replace(way, batches=())
-            found[place].append(_child(candidates[place], asked, talks=turn == 0))
+            share = _share(way, turn, turns)
+            found[place].append(_child(candidates[place], share, talks=turn == 0))
             on_turn()
     merged = [merge(profiles) for profiles in found]
     return Comparison(merged, ratios(merged, PROCESSES), [], PROCESSES)
@@ -83,24 +83,37 @@ def in_one_process(
     with ExitStack() as stack:
         sessions: list[Session] = []
         for candidate in candidates:
-            try:
-                sessions.append(stack.enter_context(Session(candidate, way)))
-            except BackendError as error:
-                skipped.append(Skipped(candidate.backend, str(error)))
+            opened = _open(candidate, way)
+            if isinstance(opened, Skipped):
+                skipped.append(opened)
+            else:
+                sessions.append(stack.enter_context(opened))
         if not sessions:
             raise BackendError(f"no backend runs here: {skipped[0].why}")
         found: list[list[Profile]] = [[] for _ in sessions]
         for turn in range(turns):
             for place in _order(len(sessions), turn):
                 session = sessions[place]
-                if turn:
-                    session.way = replace(way, batches=())
-                found[place].append(session.measure(way.frames))
+                session.way = _share(way, turn, turns)
+                found[place].append(session.measure())
                 on_turn()
     merged = [
         replace(merge(profiles), first_ms=profiles[0].first_ms, memory=None) for profiles in found
     ]
     return Comparison(merged, ratios(merged, BLOCKS), skipped, BLOCKS)
+
+
+def _open(candidate: Candidate, way: Way) -> Session | Skipped:
+    try:
+        return Session(candidate, way)
+    except BackendError as error:
+        return Skipped(candidate.backend, str(error))
+
+
+def _share(way: Way, turn: int, turns: int) -> Way:
+    """What of it falls to a turn: a part of the frames, and batches in the first alone."""
+    frames = way.frames * (turn + 1) // turns - way.frames * turn // turns
+    return replace(way, frames=max(1, frames), batches=() if turn else way.batches)
 
 
 def _order(count: int, turn: int) -> Sequence[int]:
@@ -116,7 +129,7 @@ def ratios(profiles: Sequence[Profile], how: str) -> list[Ratio]:
     for name, profile in zip(names[1:], profiles[1:], strict=True):
         if profile.turns > 1:
             ratio, low, high = paired(profile.blocks_ms, first)
-            edges = round(low, 4), round(high, 4)
+            edges: tuple[float | None, float | None] = round(low, 4), round(high, 4)
         else:
             ratio, edges = profile.end_to_end.p50 / profiles[0].end_to_end.p50, (None, None)
         found.append(Ratio(name, names[0], round(ratio, 4), *edges, profile.turns, how))
@@ -254,6 +267,5 @@ def _options(candidate: Candidate, way: Way) -> list[str]:
         "--frame-size": f"{way.size[1]}x{way.size[0]}" if way.size else None,
         "--batch": ",".join(map(str, way.batches)) or None,
     }
-    return [
-        str(word) for name, value in pairs.items() if value is not None for word in (name, value)
-    ]
+    given = {name: str(value) for name, value in pairs.items() if value is not None}
+    return [word for pair in given.items() for word in pair]
