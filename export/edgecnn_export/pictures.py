@@ -9,7 +9,7 @@ import numpy as np
 
 from edgecnn_export.agreement import Frame, PictureAgreement, compare_pictures
 from edgecnn_export.findings import AGREES, DIFFERS, OTHER_ANSWERS, Figures, Report, Verdict
-from edgecnn_runtime.backends.ort import open_ort
+from edgecnn_runtime.backends import open_graph
 from edgecnn_runtime.bundle import Bundle, read_golden_pictures
 from edgecnn_runtime.image_filter import ImageFilter
 from edgecnn_runtime.manifest import ImageManifest
@@ -19,13 +19,13 @@ def pictures_of(
     graph: Path, manifest: ImageManifest, frames: Sequence[Frame], backend: str
 ) -> list[Frame]:
     """Run a filter's graph on raw frames, each of its own size."""
-    with ImageFilter(manifest, open_ort(graph, backend)) as show:
+    with ImageFilter(manifest, open_graph(graph, backend)) as show:
         return [show.infer(show.preprocess(frame)[None])[0] for frame in frames]
 
 
 def batch_of(graph: Path, manifest: ImageManifest, frames: Sequence[Frame]) -> list[Frame]:
     """Run a filter's graph on raw frames of one size as one batch."""
-    with ImageFilter(manifest, open_ort(graph, "onnxruntime")) as show:
+    with ImageFilter(manifest, open_graph(graph, "onnxruntime")) as show:
         return list(show.infer(np.stack([show.preprocess(frame) for frame in frames])))
 
 

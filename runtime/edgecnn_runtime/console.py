@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from edgecnn_runtime.atomic import atomic_write
-from edgecnn_runtime.backends import BACKENDS, COMPILE
+from edgecnn_runtime.backends import BACKENDS, COMPILE, REFERENCES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,7 @@ BackendOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}.")
 ]
 BackendOrAllOption = Annotated[
-    str, typer.Option(metavar="NAME", help=f"{', '.join(_NAMES)} or all.")
+    str, typer.Option(metavar="NAME", help=f"{', '.join([*_NAMES, *REFERENCES])} or all.")
 ]
 CompileOption = Annotated[
     str,

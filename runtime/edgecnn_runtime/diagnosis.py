@@ -23,7 +23,7 @@ from edgecnn_runtime.machine.jetson import Jetson, find_jetson
 
 PACKAGES = (
     *("numpy", "opencv-python", "opencv-python-headless", "pillow"),
-    *("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13"),
+    *("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "openvino"),
     *("tensorrt", "tensorrt-rtx", "cuda-bindings", "pycuda", "torch", "torchvision", "onnx"),
 )
 
@@ -36,6 +36,10 @@ PROBES = {
     ),
     "onnxruntime": (
         "import onnxruntime as o; print(o.__version__, *o.get_available_providers(), sep=', ')"
+    ),
+    "openvino": (
+        "import openvino as o; print(o.__version__.partition('-')[0],"
+        " *o.Core().available_devices, sep=', ')"
     ),
     "tensorrt": "import tensorrt; print(tensorrt.__version__)",
     "tensorrt_rtx": "import tensorrt_rtx; print(tensorrt_rtx.__version__)",

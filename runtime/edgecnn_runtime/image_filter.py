@@ -44,6 +44,7 @@ class ImageFilter:
         precision: str | None = None,
         threads: int | None = None,
         spin: bool = False,
+        throughput: bool = False,
         cuda: str = "auto",
         compile: str = "never",
     ) -> ImageFilter:
@@ -63,6 +64,7 @@ class ImageFilter:
             precision=precision,
             threads=threads,
             spin=spin,
+            throughput=throughput,
             cuda=cuda,
             compile=compile,
         )

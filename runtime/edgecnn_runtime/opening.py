@@ -17,6 +17,7 @@ def open_model(
     precision: str | None = None,
     threads: int | None = None,
     spin: bool = False,
+    throughput: bool = False,
     cuda: str = "auto",
     compile: str = "never",
     top_k: int = 5,
@@ -32,6 +33,7 @@ def open_model(
             precision=precision,
             threads=threads,
             spin=spin,
+            throughput=throughput,
             cuda=cuda,
             compile=compile,
         )
@@ -41,6 +43,7 @@ def open_model(
         precision=precision,
         threads=threads,
         spin=spin,
+        throughput=throughput,
         cuda=cuda,
         compile=compile,
         top_k=top_k,

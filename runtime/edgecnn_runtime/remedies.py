@@ -167,6 +167,7 @@ def _others_do_not_load(found: Diagnosis) -> Iterator[Problem]:
         "tensorrt_rtx": "pip install --force-reinstall 'edgecnn[tensorrt-rtx]'",
         "cuda": "pip install --force-reinstall cuda-bindings",
         "pycuda": "pip uninstall -y pycuda && pip install cuda-bindings",
+        "openvino": "pip install --force-reinstall 'edgecnn[openvino]'",
     }
     for name, todo in reinstall.items():
         if name in found.broken:

@@ -7,7 +7,7 @@ import sys
 
 from harness import HERE
 
-BENCHMARKS = ("start_up", "stream_by_hand", "ultralytics_ratio")
+BENCHMARKS = ("start_up", "stream_by_hand", "throughput_bound", "ultralytics_ratio")
 
 
 def main() -> int:

@@ -47,7 +47,8 @@ TRAINED = (
     # data      model                 width  res  epochs
     Trained("terrain", "mobilenet_v1", 0.25, 48, 8),
     Trained("terrain", "mobilenet_v2", 0.5, 48, 8),
-    Trained("terrain", "squeezenet1_1", 1.0, 48, 8),
+    Trained("terrain", "mobilenet_v1", 0.5, 96, 6),
+    Trained("terrain", "resnet18", 1.0, 32, 6),
     Trained("mnist5k", "lenet5_modern", 1.0, 32, 3),
 )
 

@@ -16,19 +16,30 @@ from onnx.utils import Extractor
 from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.manifest import Input
 
-PREPARES = {"Transpose", "Cast", "Mul", "Add", "Sub", "Div"}
+SCALES = {"Mul", "Div"}
+PREPARES = {"Transpose", "Cast", "Add", "Sub"} | SCALES
 
 
-def without_normalisation(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_normalisation(model: onnx.ModelProto, spec: Input) -> onnx.ModelProto:
     """The same network and weights, from normalised float32 (N, 3, H, W) to probabilities."""
-    tensor = model.graph.input[0].name
+    tensor, is_folded = model.graph.input[0].name, True
     while True:
         (node,) = (n for n in model.graph.node if tensor in n.input)
         if node.op_type not in PREPARES:
             break
+        is_folded &= node.op_type not in SCALES
         tensor = node.output[0]
+    if is_folded:
+        unfold(model, node.input[1], spec)
     inferred = onnx.shape_inference.infer_shapes(model)
     return Extractor(inferred).extract_model([tensor], [model.graph.output[0].name])
+
+
+def unfold(model: onnx.ModelProto, name: str, spec: Input) -> None:
+    """Take the normalisation's scale out of the weights of the first convolution."""
+    (weight,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    scale = 255 * np.array(spec.std, np.float32).reshape(1, -1, 1, 1)
+    weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * scale, name))
 
 
 def check_same(whole: onnx.ModelProto, cut: onnx.ModelProto, spec: Input) -> None:
@@ -46,7 +57,8 @@ def check_same(whole: onnx.ModelProto, cut: onnx.ModelProto, spec: Input) -> Non
 
 if __name__ == "__main__":
     bundle = open_bundle(sys.argv[1])
-    graph = onnx.load(bundle.file(bundle.onnx("fp32")))
-    float_graph = without_normalisation(graph)
+    path = bundle.file(bundle.onnx("fp32"))
+    graph = onnx.load(path)
+    float_graph = without_normalisation(onnx.load(path), bundle.manifest.input)
     check_same(graph, float_graph, bundle.manifest.input)
     onnx.save(float_graph, Path(sys.argv[2]))

@@ -154,8 +154,8 @@ def torch_network(asked: Asked) -> Any:
     """The bundle's network in PyTorch, normalisation and softmax included."""
     import torch
 
+    from edgecnn.evaluation.deployed import Deployed
     from edgecnn.models import build
-    from edgecnn_export.to_onnx import Deployed
     from edgecnn_runtime.bundle import open_bundle
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

@@ -17,12 +17,9 @@ import torch
 from skimage import data
 from timm.utils.onnx import onnx_export
 
-from edgecnn.evaluation.predict import in_pytorch
-from edgecnn.models.layers import random_statistics
 from edgecnn_export.export import export
-from edgecnn_export.sources import Source
-from edgecnn_export.to_onnx import to_onnx
-from edgecnn_runtime.manifest import Input, Model
+from edgecnn_export.random_weights import randomise
+from edgecnn_export.sources import Options, make_input, numbered, torch_source
 
 HERE = Path(__file__).parent
 SIDE, SHORTER = 224, 256
@@ -36,29 +33,6 @@ def camera_frames() -> np.ndarray:
     return np.stack([cv2.resize(p, (640, 480), interpolation=cv2.INTER_AREA) for p in photographs])
 
 
-def source(name: str, network: torch.nn.Module) -> Source:
-    spec = Input(
-        height=SIDE,
-        width=SIDE,
-        channels=3,
-        color="rgb",
-        shorter_side=SHORTER,
-        crop=(SIDE, SIDE),
-        mean=MEAN,
-        std=STD,
-    )
-    labels = tuple(f"class {i}" for i in range(1000))
-    parameters = sum(p.numel() for p in network.parameters())
-    return Source(
-        model=Model(name=name, resolution=(SIDE, SIDE), parameters=parameters),
-        spec=spec,
-        labels=labels,
-        weights="random",
-        predict=in_pytorch(network, spec),
-        graph=lambda options: to_onnx(network, spec, labels, options),
-    )
-
-
 def answers(program: str, model: Path, frames: Path) -> np.ndarray:
     command = [sys.executable, HERE / program, model, frames]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -70,9 +44,11 @@ if __name__ == "__main__":
     frames, bundle, graph = (folder / n for n in ("frames.npy", f"{name}.bundle", f"{name}.onnx"))
     np.save(frames, camera_frames())
     torch.manual_seed(0)
+    # The preprocessing of frame_by_hand.py, and not the network's own as `timm:NAME` has it.
+    spec = make_input(Options(), (SIDE, SIDE), 3, MEAN, STD, shorter_side=SHORTER)
     network = timm.create_model(name).eval()
-    random_statistics(network, (3, SIDE, SIDE))
-    export(source(name, network), bundle)
+    randomise(network, spec)
+    export(torch_source(network, spec, numbered(1000), name=name, weights="random"), bundle)
     theirs = timm.create_model(name, exportable=True)
     theirs.load_state_dict(network.state_dict())
     onnx_export(theirs, str(graph), batch_size=2, input_size=(3, SIDE, SIDE))

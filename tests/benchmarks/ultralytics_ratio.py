@@ -84,7 +84,7 @@ def main() -> int:
     prepare()
     mine, other = harness.alternate(ours, theirs, asked.pairs)
     targets = [
-        Target("loop_ms_per_frame", 0.6),
+        Target("loop_ms_per_frame", 0.55),
         Target("peak_mb", 0.2),
         Target("import_s", 0.15),
     ]

@@ -34,6 +34,7 @@ EXTRAS = {
     "tensorrt": "tensorrt",
     "tensorrt-rtx": "tensorrt-rtx-cu13-libs",
     "pycuda": "pycuda",
+    "openvino": "openvino",
     "mqtt": "paho-mqtt",
     "train": "torch",
     "export": "onnx",

@@ -29,3 +29,4 @@ class Api(Protocol):
     MemoryPoolType: type[trt.MemoryPoolType]
     NetworkDefinitionCreationFlag: type[trt.NetworkDefinitionCreationFlag]
     OnnxParser: type[trt.OnnxParser]
+    ProfilingVerbosity: type[trt.ProfilingVerbosity]

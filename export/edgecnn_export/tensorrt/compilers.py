@@ -95,13 +95,16 @@ class Compiler:
             config.set_compute_capability(getattr(capability, target.upper()), 0)
 
     def set_defaults(self, config: Any) -> None:
-        """FP32 as the workstation computes it, and engines that a CUDA graph can hold.
+        """What every engine is built with.
 
-        Both allow TF32 by themselves, which rounds what enters a product to 11 bits. TensorRT-RTX
-        may keep memory to itself that a captured stream cannot ask for.
+        FP32 is as the workstation computes it: both allow TF32 by themselves, which rounds what
+        enters a product to 11 bits. A CUDA graph can hold the engine: TensorRT-RTX may keep memory
+        to itself that a captured stream cannot ask for. An inspector can tell kind, shapes and
+        precision of its layers, and not their names alone.
         """
         flags: Any = self.api.BuilderFlag
         config.clear_flag(flags.TF32)
+        config.profiling_verbosity = self.api.ProfilingVerbosity.DETAILED
         users_memory = getattr(flags, "REQUIRE_USER_ALLOCATION", None)  # TensorRT-RTX alone
         if users_memory is not None:
             config.set_flag(users_memory)

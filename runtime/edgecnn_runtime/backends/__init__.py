@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from edgecnn_runtime.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
     from edgecnn_runtime.bundle import Bundle
-    from edgecnn_runtime.manifest import Artifact
+    from edgecnn_runtime.manifest import Artifact, OnnxArtifact
 
 # name -> what it runs and needs
 GRAPH_BACKENDS = {
@@ -21,7 +24,9 @@ GRAPH_BACKENDS = {
     " pip install 'edgecnn[gpu,tensorrt]'",
     "onnxruntime-tensorrt-rtx": "the graph through TensorRT-RTX, which compiles at the first"
     " inference; pip install onnxruntime-ep-nv-tensorrt-rtx-cu13",
+    "openvino": "the graph on the CPU through OpenVINO; pip install 'edgecnn[openvino]'",
 }
+CPU_BACKENDS = ("onnxruntime", "openvino")
 ENGINE_BACKENDS = {
     "tensorrt": "the bundle's engine for this GPU, with TensorRT and a CUDA binding",
     "tensorrt-rtx": "the bundle's engine for this GPU, with TensorRT-RTX and a CUDA binding",
@@ -30,6 +35,12 @@ BACKENDS = {
     "auto": "the bundle's engine for this GPU, else ONNX Runtime with CUDA, else on the CPU",
     **GRAPH_BACKENDS,
     **ENGINE_BACKENDS,
+}
+# What the others are held against; `profile` alone takes them, for a run folder.
+REFERENCES = {
+    "torch": "PyTorch on the CPU, as it was trained; pip install 'edgecnn[train]'",
+    "torch-compile": "the same through torch.compile, which needs a C++ compiler",
+    "torch-cuda": "PyTorch on an NVIDIA GPU",
 }
 COMPILE = ("never", "background", "wait")
 
@@ -78,7 +89,7 @@ class PipelinedBackend(Backend, Protocol):
 
 def shares_cores(backend: Backend) -> bool:
     """Whether it infers on the cores that also decode and preprocess."""
-    return backend.name == "onnxruntime"
+    return backend.name in CPU_BACKENDS
 
 
 def in_flight(backend: Backend) -> int:
@@ -90,6 +101,12 @@ def in_flight(backend: Backend) -> int:
     return count
 
 
+def spent_ns(pending: Pending) -> int | None:
+    """What inference took, where who inferred knows it better than who waited; else None."""
+    spent: int | None = getattr(pending, "spent_ns", None)
+    return spent
+
+
 def open_backend(
     bundle: Bundle,
     name: str = "auto",
@@ -97,6 +114,7 @@ def open_backend(
     precision: str | None = None,
     threads: int | None = None,
     spin: bool = False,
+    throughput: bool = False,
     cuda: str = "auto",
     compile: str = "never",
 ) -> Backend:
@@ -107,7 +125,8 @@ def open_backend(
             other it is an error where that cannot run.
         precision: of the graph, or of the engine made from it; the bundle's first by default.
         threads: for the CPU; all cores by default.
-        spin: let them wait awake between frames: for files, not for cameras.
+        spin: let them wait awake between frames.
+        throughput: on the CPU, let several batches run at once, each in one thread: for files.
         cuda: the binding that reaches the GPU; see `open_cuda`.
         compile: what to do where there is no engine for this GPU: `never` compile one, compile it
             in the `background` and switch to it between two frames, or `wait` for it.
@@ -128,7 +147,7 @@ def open_backend(
         )
     from edgecnn_runtime.backends.opening import Opener
 
-    opener = Opener(bundle, precision, threads=threads, spin=spin, cuda=cuda)
+    opener = Opener(bundle, precision, threads=threads, spin=spin, throughput=throughput, cuda=cuda)
     if name in GRAPH_BACKENDS:
         return opener.graph(name)
     return opener.engine_or_graph(name, compile)
@@ -150,12 +169,77 @@ def open_artifact(bundle: Bundle, artifact: Artifact, name: str = "auto") -> Bac
         from edgecnn_runtime.backends.engine import open_engine
 
         return open_engine(bundle, artifact)
+    return open_bundled_graph(bundle, artifact, name)
+
+
+def open_bundled_graph(
+    bundle: Bundle,
+    graph: OnnxArtifact,
+    name: str = "auto",
+    *,
+    threads: int | None = None,
+    spin: bool = False,
+    throughput: bool = False,
+    cuda: str = "auto",
+) -> Backend:
+    """Open an ONNX graph of a bundle, which keeps what is compiled from it.
+
+    Arguments are those of `open_backend`, errors those of `open_graph`.
+    """
     from edgecnn_runtime.backends.caches import cache_folder
+
+    weights = graph.data.sha256 if graph.data else ""
+    return open_graph(
+        bundle.file(graph),
+        name,
+        precision=graph.precision,
+        threads=threads,
+        spin=spin,
+        throughput=throughput,
+        cuda=cuda,
+        caches=lambda folder: cache_folder(bundle, folder),
+        identity=f"{graph.sha256}{weights}",
+    )
+
+
+def open_graph(
+    path: Path,
+    name: str = "auto",
+    *,
+    precision: str | None = None,
+    threads: int | None = None,
+    spin: bool = False,
+    throughput: bool = False,
+    cuda: str = "auto",
+    caches: Callable[[str], Path] | None = None,
+    identity: str = "",
+) -> Backend:
+    """Open an ONNX file.
+
+    Args:
+        name: `auto` or one of `GRAPH_BACKENDS`.
+        precision: of the graph, as the manifest has it.
+        throughput: as of `open_backend`; ONNX Runtime's alone.
+        caches: gives a folder, by a name, for what is compiled from it.
+        identity: the hashes of the graph and its weights.
+
+    Raises:
+        BackendError: it cannot run here; the message tells what it needs and what is here.
+        BundleError: the file is not a graph that can be loaded.
+    """
+    if name == "openvino":
+        from edgecnn_runtime.backends.ov import open_ov
+
+        return open_ov(path, precision=precision, threads=threads, caches=caches, identity=identity)
     from edgecnn_runtime.backends.ort import open_ort
 
     return open_ort(
-        bundle.file(artifact),
+        path,
         name,
-        precision=artifact.precision,
-        caches=lambda folder: cache_folder(bundle, folder),
+        precision=precision,
+        threads=threads,
+        spin=spin,
+        throughput=throughput,
+        cuda=cuda,
+        caches=caches,
     )

@@ -106,7 +106,8 @@ class EngineBackend:
             found = list(self._lanes[0].layer_times(f[None] for f in turns))[LAYER_WARM_UP:]
             layers = layers_of(self._shared.engine.inspect())
         reports, taken = zip(*found, strict=True)
-        return runs_of(reports, taken, [replace(layer, provider=self.name) for layer in layers])
+        layers = tuple(replace(layer, provider=self.name) for layer in layers)
+        return runs_of(reports, taken, layers, self._shared.precision)
 
     def fork(self) -> EngineBackend:
         """Another backend on the same engine, with memory, stream and contexts of its own.
@@ -195,11 +196,16 @@ class _Submitted:
 
 
 class Shared:
-    """An engine with the backends that run it; the last to leave closes it."""
+    """An engine with the backends that run it; the last to leave closes it.
 
-    def __init__(self, engine: trt.Engine, cuda: gpu.Cuda) -> None:
+    Attributes:
+        precision: of the graph that it was compiled from.
+    """
+
+    def __init__(self, engine: trt.Engine, cuda: gpu.Cuda, precision: str) -> None:
         self.engine = engine
         self.cuda = cuda
+        self.precision = precision
         self._users = 0
         self._lock = threading.Lock()
 
@@ -259,11 +265,14 @@ def open_engine(
     *,
     here: Here | None = None,
     cuda: str = "auto",
+    path: Path | None = None,
 ) -> EngineBackend:
     """Open an engine of a bundle, after its identity was checked.
 
     Args:
         here: this machine, if it is known already.
+        path: of its file where that lies outside of the bundle and was checked; nothing is then
+            kept of what a first run compiles.
         cuda: the binding; see `open_cuda`.
 
     Raises:
@@ -274,19 +283,20 @@ def open_engine(
     here = this_machine() if here is None else here
     if why := mismatch(bundle, artifact, here):
         raise BackendError(why)
-    path = bundle.file(artifact)
+    kernels = None if path else _kernels(bundle, artifact, here)
+    path = path or bundle.file(artifact)
     device = gpu.open_cuda(cuda)
     with device:
         engine = trt.Engine(
             artifact.compiler,
             path.read_bytes(),
             str(path),
-            kernels=_kernels(bundle, artifact, here),
+            kernels=kernels,
             dla=artifact.options.dla,
             host_code=artifact.options.version_compatible,
             weights=_weights(bundle, artifact),
         )
-    shared = Shared(engine, device)
+    shared = Shared(engine, device, artifact.precision)
     try:
         return EngineBackend(shared)
     except BaseException:
@@ -310,5 +320,8 @@ def _weights(bundle: Bundle, artifact: EngineArtifact) -> Path | None:
         return None
     graphs = [g for g in bundle.manifest.onnx if g.sha256 == artifact.onnx_sha256]
     if not graphs:
-        raise BackendError(f"has no weights, and its graph is not in {bundle.path}")
+        raise BackendError(
+            f"{artifact.file} has no weights, and the graph that has them is not in {bundle.path};"
+            " compile it without --strip"
+        )
     return bundle.file(graphs[0])

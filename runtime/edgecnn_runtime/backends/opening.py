@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 
-from edgecnn_runtime.backends import ENGINE_BACKENDS, Backend
-from edgecnn_runtime.backends.caches import cache_folder
+from edgecnn_runtime.backends import ENGINE_BACKENDS, Backend, open_bundled_graph
 from edgecnn_runtime.backends.compiling import compile_and_wait, compile_in_background
 from edgecnn_runtime.backends.engine import EngineBackend, open_engine, this_machine
 from edgecnn_runtime.backends.identity import Here, NoEngineError, choose
@@ -24,12 +23,20 @@ class Opener:
     """Opens what runs a bundle on this machine."""
 
     def __init__(
-        self, bundle: Bundle, precision: str | None, *, threads: int | None, spin: bool, cuda: str
+        self,
+        bundle: Bundle,
+        precision: str | None,
+        *,
+        threads: int | None,
+        spin: bool,
+        throughput: bool,
+        cuda: str,
     ) -> None:
         self._bundle = bundle
         self._precision = precision
         self._threads = threads
         self._spin = spin
+        self._throughput = throughput
         self._cuda = cuda
 
     @cached_property
@@ -37,33 +44,32 @@ class Opener:
         return this_machine()
 
     def graph(self, name: str = "auto") -> Backend:
-        """ONNX Runtime on the graph.
+        """ONNX Runtime or OpenVINO on the graph.
 
         Raises:
-            BackendError: the provider does not start.
+            BackendError: it does not start, or is not installed.
         """
-        from edgecnn_runtime.backends.ort import open_ort
-
-        graph = self._bundle.onnx(self._precision)
-        return open_ort(
-            self._bundle.file(graph),
+        return open_bundled_graph(
+            self._bundle,
+            self._bundle.onnx(self._precision),
             name,
-            precision=graph.precision,
             threads=self._threads,
             spin=self._spin,
+            throughput=self._throughput,
             cuda=self._cuda,
-            caches=lambda folder: cache_folder(self._bundle, folder),
         )
 
     def engine_or_graph(self, name: str, compile: str) -> Backend:
         """The engine; with `auto`, or while one is compiled, ONNX Runtime where there is none.
 
         Raises:
-            BackendError: the backend was asked for by name and cannot run.
+            BackendError: the backend was asked for by name and cannot run, or the bundle has
+                engines alone and none runs.
         """
         if isinstance(self._bundle.manifest, ImageManifest):
             return self._filter(name, compile)
-        if name == "auto" and not self._may_have_an_engine(compile):
+        may_fall_back = name == "auto" and bool(self._bundle.manifest.onnx)
+        if may_fall_back and not self._may_have_an_engine(compile):
             return self.graph()
         try:
             return self._with_spare(self.engine(name), name)
@@ -73,13 +79,13 @@ class Opener:
                 return self._switch_later(name, graph, error)
             if compile == "wait" and graph is not None:
                 return self._wait(name, graph, error)
-            if name != "auto":
+            if not may_fall_back:
                 raise
             log.warning(
                 "%s; running on ONNX Runtime.\n  compile one:  %s", error.reason, error.todo
             )
         except (BackendError, BundleError) as error:
-            if name != "auto":
+            if not may_fall_back:
                 raise
             log.warning("%s; running on ONNX Runtime", error)
         return self.graph()
@@ -131,6 +137,7 @@ class Opener:
             self._precision,
             threads=self._threads,
             spin=self._spin,
+            throughput=self._throughput,
             cuda=self._cuda,
         )
 

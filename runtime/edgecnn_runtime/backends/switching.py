@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn_runtime.backends import Backend, Pending, PipelinedBackend, in_flight
+from edgecnn_runtime.backends import Backend, Pending, PipelinedBackend, in_flight, spent_ns
 from edgecnn_runtime.errors import BackendError, EdgecnnError
 
 log = logging.getLogger("edgecnn")
@@ -214,6 +214,10 @@ class _OnItsWay:
         self._frames = frames
         self._pending = pending
         self._answer: NDArray[Any] | None = None
+
+    @property
+    def spent_ns(self) -> int | None:
+        return spent_ns(self._pending)
 
     def result(self) -> NDArray[Any]:
         if self._answer is None:

@@ -191,7 +191,7 @@ class Engine:
         return heard
 
     def inspect(self) -> str:
-        """What TensorRT's inspector tells of the layers, as JSON; of most engines the names."""
+        """What TensorRT's inspector tells of the layers, as JSON; of some the names alone."""
         inspector = self._engine.create_engine_inspector()
         text: str = inspector.get_engine_information(self._api.LayerInformationFormat.JSON)
         return text

@@ -83,6 +83,7 @@ def _rows(found: Diagnosis) -> dict[str, str]:
         ("cuda", "cuda-bindings"),
         ("pycuda", "pycuda"),
         ("onnxruntime", "ONNX Runtime, providers"),
+        ("openvino", "OpenVINO, devices"),
         ("cv2", "OpenCV"),
     ):
         rows[label] = found.loads[name] or (

@@ -36,16 +36,15 @@ def profile_layers(
             whole = session.measure(tick)
         inputs = [session.model.preprocess(frame) for frame in session.frames]
         measured = timed.time_layers(inputs, way.frames)
-    graph = _precision(bundle, precision)
+    in_fp32 = (whole.backend, measured.precision) == ("onnxruntime", "int8")
     layers = layer_profile(
         measured,
         backend=whole.backend,
         device=whole.device,
-        precision=graph,
         infer_ms=whole.stages.infer.p50,
         end_to_end_ms=whole.end_to_end.p50,
         peaks=_peaks(whole.backend, way.threads),
-        computed_in="fp32" if (whole.backend, graph) == ("onnxruntime", "int8") else None,
+        computed_in="fp32" if in_fp32 else None,
     )
     show(whole, out)
     show_layers(layers, out)
@@ -58,13 +57,21 @@ def profile_layers(
 
 
 def _timed(backend: Backend, bundle: str, precision: str | None, threads: int | None) -> LayerTimes:
+    from edgecnn_runtime.backends import CPU_BACKENDS
     from edgecnn_runtime.backends.ort.layers import OrtLayers
+    from edgecnn_runtime.backends.switching import SwitchingBackend
     from edgecnn_runtime.bundle import open_bundle
     from edgecnn_runtime.latency.layers import LayerTimes
 
+    if isinstance(backend, SwitchingBackend):  # an engine that has the CPU to spare
+        backend = backend.running
     if isinstance(backend, LayerTimes):
         return backend
     if backend.name != "onnxruntime":
+        if backend.name in CPU_BACKENDS:
+            raise BackendError(
+                f"--layers is not measured on {backend.name}; take --backend onnxruntime"
+            )
         raise BackendError(
             f"{backend.name} tells when it started a layer and not how long the GPU took; layers"
             " are timed by an engine of TensorRT, or on the CPU with --backend onnxruntime"
@@ -72,12 +79,6 @@ def _timed(backend: Backend, bundle: str, precision: str | None, threads: int | 
     opened = open_bundle(bundle)
     graph = opened.onnx(precision)
     return OrtLayers(opened.file(graph), precision=graph.precision, threads=threads)
-
-
-def _precision(bundle: str, precision: str | None) -> str:
-    from edgecnn_runtime.bundle import open_bundle
-
-    return open_bundle(bundle).onnx(precision).precision
 
 
 def _peaks(backend: str, threads: int | None) -> Peaks | None:
@@ -99,18 +100,23 @@ def show_layers(found: LayerProfile, out: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from edgecnn_runtime.latency.layers import by_kind
+    from edgecnn_runtime.latency.layers import by_kind, in_another_precision
 
     table = Table(box=None, pad_edge=False)
     table.add_column("layer")
     table.add_column("kind")
     columns = ("p50 ms", "mean ms", "share", "MMAC", "MB", "GMAC/s", "GB/s")
     roofed = ("bound", "at least ms", "of it") if found.peaks else ()
-    for column in (*columns, *roofed):
+    typed = ("in",) if any(layer.precision for layer in found.layers) else ()
+    for column in (*typed, *columns, *roofed):
         table.add_column(column, justify="right")
     for layer in found.layers:
-        table.add_row(Text(layer.name), Text(layer.kind), *_figures(layer, roofed=bool(roofed)))
+        figures = _figures(layer, typed=bool(typed), roofed=bool(roofed))
+        table.add_row(Text(layer.name), Text(layer.kind), *figures)
     out.print(table, soft_wrap=False)
+    if others := in_another_precision(found):
+        names = ", ".join(f"{layer.name} ({layer.precision})" for layer in others)
+        out.print(Text(f"not in {found.precision}, which was asked for: {names}"))
     kinds = by_kind(found.layers).items()
     out.print("by kind: " + ", ".join(f"{n} {kind} {share:.0%}" for kind, (n, share) in kinds))
     if found.peaks:
@@ -143,9 +149,10 @@ def _show_rest(found: LayerProfile, out: Console) -> None:
     )
 
 
-def _figures(layer: LayerTime, *, roofed: bool) -> list[str]:
+def _figures(layer: LayerTime, *, typed: bool, roofed: bool) -> list[str]:
     seconds = layer.p50_ms / 1e3
-    found: list[str] = [
+    found: list[str] = [layer.precision or "-"] if typed else []
+    found += [
         f"{layer.p50_ms:.3f}",
         f"{layer.mean_ms:.3f}",
         f"{layer.share:.1%}",

@@ -15,7 +15,7 @@ from edgecnn_runtime.console import (
     console,
     write_result,
 )
-from edgecnn_runtime.errors import InputError, unknown_name
+from edgecnn_runtime.errors import BackendError, InputError, unknown_name
 from edgecnn_runtime.latency.pacing import KEEP_WARM
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ TURNS = 5
 
 def command(
     bundles: Annotated[
-        list[str], typer.Argument(metavar="BUNDLE ...", help="A bundle folder, or several in turn.")
+        list[str],
+        typer.Argument(
+            metavar="BUNDLE ...", help="A bundle, or several in turn; for torch also a run folder."
+        ),
     ],
     rate: Annotated[
         str, typer.Option(metavar="max|FPS", help="As fast as possible, or paced as a camera.")
@@ -121,9 +124,10 @@ def command(
         verdict = hold(found.profiles[0], older, against, tolerance / 100)
         found = replace(found, profiles=[replace(found.profiles[0], against=verdict)])
         show_against(verdict, out)
-    if len(found.profiles) > 1:
-        show_comparison(found, out)
+    show_comparison(found, out)
     _write(found, several, csv, html, json)
+    if not found.profiles:
+        raise BackendError(f"no backend runs {bundles[0]} here; what each lacks stands above")
     judged = found.profiles[0].against
     return int(bool(judged and judged.is_regression))
 
@@ -131,11 +135,11 @@ def command(
 def _write(
     found: Comparison, several: bool, csv: str | None, html: str | None, json: str | None
 ) -> None:
-    if csv:
+    if csv and found.profiles:
         from edgecnn_runtime.latency.rows import write_rows
 
         write_rows(found.profiles, csv)
-    if html:
+    if html and found.profiles:
         from edgecnn_runtime.latency.page import write_page
 
         write_page(found, html)
@@ -158,8 +162,6 @@ def _measure(
         run = in_one_process if one_process else in_processes
         with progress("turns", turns * len(candidates)) as tick:
             found = run(candidates, way, turns, tick)
-    for skipped in found.skipped:
-        out.print(f"{skipped.backend} skipped: {skipped.why}", markup=False)
     for profile in found.profiles:
         show(profile, out)
     return found
@@ -169,13 +171,14 @@ def _candidates(
     bundles: list[str], backend: str, precision: str | None, compile: str
 ) -> list[Candidate]:
     """Each bundle on each backend in each precision."""
-    from edgecnn_runtime.backends import BACKENDS, ENGINE_BACKENDS
+    from edgecnn_runtime.backends import BACKENDS, ENGINE_BACKENDS, REFERENCES
     from edgecnn_runtime.latency.session import Candidate
 
-    names = list(BACKENDS)[1:] if backend == "all" else _list(backend)
+    every = [*BACKENDS, *REFERENCES]
+    names = every[1:] if backend == "all" else _list(backend)
     for name in names:
-        if name not in BACKENDS:
-            raise unknown_name("backend", name, [*BACKENDS, "all"])
+        if name not in every:
+            raise unknown_name("backend", name, [*every, "all"])
     ways = {
         name: compile if backend != "all" or name in ENGINE_BACKENDS else "never" for name in names
     }

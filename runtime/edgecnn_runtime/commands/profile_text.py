@@ -42,16 +42,20 @@ def show(result: Profile, out: Console) -> None:
 
 
 def show_comparison(found: Comparison, out: Console) -> None:
-    """Print the ratios to the first."""
+    """Print candidates side by side, ratios to the first, and what could not be measured."""
     from edgecnn_runtime.latency.report import latency_table
+    from edgecnn_runtime.latency.side_by_side import show_side_by_side
     from edgecnn_runtime.latency.turns import labels
     from edgecnn_runtime.latency.words import ratio_line
 
-    rows = {
-        name: profile.end_to_end
-        for name, profile in zip(labels(found.profiles), found.profiles, strict=True)
-    }
-    out.print(latency_table(rows, f"End to end, {found.how}"), soft_wrap=False)
+    names = labels(found.profiles)
+    if len(names) > 1:
+        both = zip(names, found.profiles, strict=True)
+        rows = {name: profile.end_to_end for name, profile in both}
+        out.print(latency_table(rows, f"End to end, {found.how}"), soft_wrap=False)
+    missing = {one.backend: one.why for one in found.skipped}
+    several = len({row.backend for row in found.side_by_side}) > 1 or missing
+    show_side_by_side(found.side_by_side if several else [], missing, out)
     for one in found.ratios:
         out.print(ratio_line(one), markup=False)
 

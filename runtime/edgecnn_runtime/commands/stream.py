@@ -128,7 +128,7 @@ def command(
         backend=backend,
         precision=precision,
         threads=threads,
-        spin=not any(is_live(one.uri) for one in wanted),
+        throughput=not any(is_live(one.uri) for one in wanted),
         compile=compile,
         top_k=top_k,
     )

@@ -17,13 +17,18 @@ _BYTES = {
     **{"Int8": 1, "INT8": 1, "UInt8": 1, "UINT8": 1, "FP8": 1, "Int32": 4, "INT32": 4},
     **{"Int64": 8, "INT64": 8, "Bool": 1, "BOOL": 1},
 }
+# Those that a layer computes in, as the manifest has them.
+_PRECISIONS = {
+    **{"Float": "fp32", "FP32": "fp32", "Half": "fp16", "FP16": "fp16", "FP8": "fp8"},
+    **{"BF16": "bf16", "BFloat16": "bf16", "Int8": "int8", "INT8": "int8"},
+}
 
 
 def layers_of(text: str, batch: int = 1) -> tuple[Layer, ...]:
     """Read `IEngineInspector.get_engine_information(LayerInformationFormat.JSON)`.
 
     An engine built without detailed profiling verbosity tells the names alone; nothing is then
-    known of kind, MACs and bytes.
+    known of kind, MACs, bytes and precision.
 
     Args:
         batch: what stands for a dimension that the engine leaves open.
@@ -50,7 +55,16 @@ def _layer(entry: Any, batch: int) -> Layer:
         kind=entry.get("ParameterType") or entry.get("LayerType") or "",
         macs=_macs(entry, outputs, batch),
         bytes=_sum([*(_bytes(t, batch) for t in (*inputs, *outputs)), _weight_bytes(weights)]),
+        precision=_precision(weights, (*inputs, *outputs)),
     )
+
+
+def _precision(weights: Any, tensors: Sequence[Any]) -> str:
+    """Of the weights; without any, of the tensors where they are all of one. Never a guess."""
+    if weights.get("Count"):
+        return _PRECISIONS.get(weights.get("Type", ""), "")
+    found = {_PRECISIONS.get(_type(tensor), "") for tensor in tensors}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _macs(entry: Any, outputs: Sequence[Any], batch: int) -> int | None:
@@ -65,9 +79,14 @@ def _elements(tensor: Any, batch: int) -> int:
     return math.prod(batch if size < 0 else size for size in tensor["Dimensions"])
 
 
-def _bytes(tensor: Any, batch: int) -> int | None:
+def _type(tensor: Any) -> str:
+    """Its word of `_BYTES`: `Half`, or out of `Channel major FP16 format where ...`."""
     said = f"{tensor.get('Datatype', '')} {tensor.get('Format/Datatype', '')}"
-    width = next((_BYTES[word] for word in said.split() if word in _BYTES), None)
+    return next((word for word in said.split() if word in _BYTES), "")
+
+
+def _bytes(tensor: Any, batch: int) -> int | None:
+    width = _BYTES.get(_type(tensor))
     return None if width is None else width * _elements(tensor, batch)
 
 
@@ -87,8 +106,12 @@ def runs_of(
     reports: Sequence[Sequence[tuple[str, float]]],
     runs_ms: Sequence[float],
     layers: Sequence[Layer],
+    precision: str = "",
 ) -> LayerRuns:
     """Put what an IProfiler reported, (name, ms) of each layer and run, beside what is known.
+
+    Args:
+        precision: that the engine was compiled in.
 
     Raises:
         BackendError: the runs do not report the same layers.
@@ -102,4 +125,5 @@ def runs_of(
         layers=tuple(known.get(name, Layer(name, "")) for name in names),
         times_ms=[[ms for _, ms in report] for report in reports],
         runs_ms=list(runs_ms),
+        precision=precision,
     )

@@ -25,6 +25,8 @@ class Layer:
         macs: multiply-accumulates of one frame, those of padded channels included; None for what
             has none, or where it is not known.
         bytes: read and written, weights included, were nothing kept in a cache; None if not known.
+        precision: of its weights, or of its tensors where it has none and they are all alike, as
+            `fp16`; empty where the engine does not tell.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Layer:
     provider: str = ""
     macs: int | None = None
     bytes: int | None = None
+    precision: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,13 @@ class LayerRuns:
     Attributes:
         times_ms: a list a run, a number a layer.
         runs_ms: what each of these runs took as a whole, while it was profiled.
+        precision: that the graph or the engine was asked to have, as the manifest has it.
     """
 
     layers: tuple[Layer, ...]
     times_ms: list[list[float]]
     runs_ms: list[float]
+    precision: str = ""
 
 
 @runtime_checkable
@@ -76,6 +81,7 @@ class LayerTime:
     share: float
     macs: int | None
     bytes: int | None
+    precision: str
     bound: Bound | None
     least_ms: float | None
 
@@ -89,6 +95,7 @@ class LayerProfile:
         run_ms: such a run as a whole; what it has more than `layers_ms` passes between layers.
         infer_ms: a run that is not profiled; what `run_ms` has more is the price of profiling.
         end_to_end_ms: a frame with preprocessing and postprocessing, not profiled.
+        precision: that was asked for; each layer has its own.
         peaks: the hardware's, None where they are not known.
         least_ms: what all layers take at the least; None where that of one is not known.
     """
@@ -111,7 +118,6 @@ def layer_profile(
     *,
     backend: str,
     device: str,
-    precision: str,
     infer_ms: float,
     end_to_end_ms: float,
     peaks: Peaks | None = None,
@@ -128,7 +134,7 @@ def layer_profile(
     medians = [median(column) for column in columns]
     total = sum(medians) or 1.0
     rows = [
-        _row(layer, fmean(column), p50, p50 / total, computed_in or precision, peaks)
+        _row(layer, fmean(column), p50, p50 / total, computed_in or measured.precision, peaks)
         for layer, p50, column in zip(measured.layers, medians, columns, strict=True)
     ]
     least = [row.least_ms for row in rows if row.least_ms is not None]
@@ -136,7 +142,7 @@ def layer_profile(
         least_ms=round(sum(least), 5) if len(least) == len(rows) else None,
         backend=backend,
         device=device,
-        precision=precision,
+        precision=measured.precision,
         runs=len(measured.times_ms),
         layers=rows,
         layers_ms=round(median(sum(times) for times in measured.times_ms), 4),
@@ -148,8 +154,9 @@ def layer_profile(
 
 
 def _row(
-    layer: Layer, mean: float, p50: float, share: float, precision: str, peaks: Peaks | None
+    layer: Layer, mean: float, p50: float, share: float, asked: str, peaks: Peaks | None
 ) -> LayerTime:
+    precision = layer.precision or asked
     bound, least = roofline(layer, precision, peaks) if peaks else (None, None)
     return LayerTime(
         name=layer.name,
@@ -160,6 +167,7 @@ def _row(
         share=round(share, 5),
         macs=layer.macs,
         bytes=layer.bytes,
+        precision=layer.precision,
         bound=bound,
         least_ms=None if least is None else round(least, 6),
     )
@@ -175,6 +183,15 @@ def roofline(layer: Layer, precision: str, peaks: Peaks) -> tuple[Bound | None, 
         return "memory", memory
     compute = 2 * layer.macs / (rate * 1e9)
     return ("compute", compute) if compute > memory else ("memory", memory)
+
+
+def in_another_precision(profile: LayerProfile) -> list[LayerTime]:
+    """Layers with MACs whose engine tells of another precision than was asked for."""
+    return [
+        layer
+        for layer in profile.layers
+        if layer.macs and layer.precision and layer.precision != profile.precision
+    ]
 
 
 def by_kind(layers: Sequence[LayerTime]) -> dict[str, tuple[int, float]]:

@@ -9,28 +9,28 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from edgecnn_runtime.backends import ENGINE_BACKENDS, REFERENCES
 from edgecnn_runtime.bundle import open_bundle, read_golden_frames
 from edgecnn_runtime.camera.image import resize_frame
 from edgecnn_runtime.latency.batches import batch_rates
 from edgecnn_runtime.latency.conditions import UNEVEN
 from edgecnn_runtime.latency.device import device_of
 from edgecnn_runtime.latency.profile import Model, Network, Profile, profile
+from edgecnn_runtime.latency.target import is_run, open_target, run_frames
 from edgecnn_runtime.latency.watch import Watch
 from edgecnn_runtime.manifest import Manifest
-from edgecnn_runtime.opening import open_model
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgecnn_runtime.bundle import Bundle
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is measured: a bundle on a backend; see `open_model`."""
+    """What is measured: a bundle on a backend, or a run on PyTorch; see `open_target`."""
 
     bundle: str
     backend: str = "auto"
@@ -68,7 +68,7 @@ class Session:
         self.candidate, self.way = candidate, way
         self._watch = Watch()
         began = perf_counter()
-        self.model: Model = open_model(
+        self.model: Model = open_target(
             candidate.bundle,
             backend=candidate.backend,
             precision=candidate.precision,
@@ -77,7 +77,6 @@ class Session:
         )
         self.load_ms = (perf_counter() - began) * 1e3
         try:
-            self._bundle = open_bundle(candidate.bundle)
             self.frames = camera_frames(candidate.bundle, way.size)
         except BaseException:
             self.model.close()
@@ -102,7 +101,7 @@ class Session:
         memory = watch.memory()  # before the batches, which take more
         return replace(
             found,
-            network=network_of(self._bundle, self.candidate.precision, self.model),
+            network=network_of(self.candidate, self.model),
             threads=way.threads,
             frame_size=self.frames[0].shape[:2],
             conditions=watch.conditions,
@@ -136,25 +135,38 @@ def warnings_of(found: Profile, watch: Watch) -> list[str]:
     return said
 
 
-def network_of(bundle: Bundle, precision: str | None, model: Model) -> Network:
-    """What a bundle's graph is; of an engine, the graph it was made from."""
-    manifest = bundle.manifest
-    graph = bundle.onnx(precision) if manifest.onnx else None
+def network_of(candidate: Candidate, model: Model) -> Network:
+    """What a candidate runs; of an engine, the graph that it was made from."""
+    name, precision, sha256 = model.backend.name, candidate.precision or "", ""
+    if name in REFERENCES:
+        precision = "fp32"
+    elif graphs := open_bundle(candidate.bundle).manifest.onnx:
+        if name in ENGINE_BACKENDS:  # none is compiled from a graph that is for CPUs
+            graphs = tuple(g for g in graphs if g.precision != "int8-cpu") or graphs
+        graph = next((g for g in graphs if g.precision == candidate.precision), graphs[0])
+        precision, sha256 = graph.precision, graph.sha256
+    manifest = model.manifest
     described = manifest.model if isinstance(manifest, Manifest) else None
     return Network(
-        bundle=Path(bundle.path).resolve().name,
+        bundle=Path(candidate.bundle).resolve().name,
         name=manifest.model.name,
-        precision=graph.precision if graph else precision or "",
+        precision=precision,
         takes=model.backend.input_shape,
         parameters=described.parameters if described else None,
         macs=described.macs if described else None,
-        sha256=graph.sha256 if graph else "",
+        sha256=sha256,
     )
 
 
-def camera_frames(bundle: str, size: Size | None) -> list[NDArray[np.uint8]]:
-    """The golden frames of a bundle as a camera of a size (height, width) would give them."""
-    opened = open_bundle(bundle)
+def camera_frames(target: str, size: Size | None) -> list[NDArray[np.uint8]]:
+    """Golden frames of a bundle, or held-out ones of a run, as a camera of a size gives them.
+
+    Args:
+        size: (height, width).
+    """
+    if is_run(target):
+        return [resize_frame(frame, *(size or (480, 640))) for frame in run_frames(target)]
+    opened = open_bundle(target)
     if size is None and isinstance(opened.manifest, Manifest):
         size = opened.manifest.input.frame
     return [resize_frame(frame, *(size or (480, 640))) for frame in read_golden_frames(opened)]

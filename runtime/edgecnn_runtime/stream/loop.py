@@ -15,7 +15,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn_runtime.backends import Pending, PipelinedBackend, in_flight, shares_cores
+from edgecnn_runtime.backends import (
+    Pending,
+    PipelinedBackend,
+    in_flight,
+    shares_cores,
+    spent_ns,
+)
 from edgecnn_runtime.backends.switching import Done
 from edgecnn_runtime.camera.intake import Intake
 from edgecnn_runtime.camera.source import Captured, Source
@@ -62,9 +68,10 @@ class Stream:
 
     Of a live source the newest frame is taken and older ones are dropped, so that a slow consumer
     is never behind; of a file every frame is taken, and where it pays, decoded and preprocessed
-    ahead while the network runs; a GPU then gets the next frame before it has answered to the last.
-    Several sources take turns; one that ends or fails leaves the others alone. Ends with the last
-    source, with `close`, or when the loop over it is left.
+    ahead while the network runs; a GPU, or a CPU that was opened for `throughput`, then gets the
+    next frame before it has answered to the last. Several sources take turns; one that ends or
+    fails leaves the others alone. Ends with the last source, with
+    `close`, or when the loop over it is left.
 
     >>> for result in Stream(classify, source=0):
     ...     print(result.best.label, result.frame_age_ms)
@@ -128,7 +135,8 @@ class Stream:
         if self._began_ns:
             raise RuntimeError("a stream is read once; make another Stream to read it again")
         one_file = len(self.sources) == 1 and not self.is_live
-        in_turn = one_file and shares_cores(self.classifier.backend)
+        backend = self.classifier.backend
+        in_turn = one_file and shares_cores(backend) and in_flight(backend) == 1
         if self._batch is None:
             self._batch = batch_for(self.classifier, len(self.sources))
         self._began_ns = self._last_ns = perf_counter_ns()
@@ -247,7 +255,9 @@ class Stream:
     def _finish(self, started: _Started) -> Iterator[Result]:
         began = perf_counter_ns()
         answers = started.pending.result()
-        infer_ns = started.spent_ns + perf_counter_ns() - began  # of a batch, what each waited for
+        infer_ns = spent_ns(started.pending)  # of a batch, what each waited for
+        if infer_ns is None:
+            infer_ns = started.spent_ns + perf_counter_ns() - began
         for feed, ready, answer in zip(started.feeds, started.ready, answers, strict=True):
             yield self._decide(feed, ready, answer, infer_ns, started.backend)
 

@@ -118,6 +118,7 @@ class Fake:
             LayerType=LayerType,
             MemoryPoolType=names("MemoryPoolType", "WORKSPACE"),
             NetworkDefinitionCreationFlag=names("Flag", "EXPLICIT_BATCH", "STRONGLY_TYPED"),
+            ProfilingVerbosity=names("Verbosity", "LAYER_NAMES_ONLY", "NONE", "DETAILED"),
             OnnxParser=lambda network, logger: types.SimpleNamespace(parse=lambda graph: True),
         )
         if "STRONGLY_TYPED" in self.lacks:

@@ -101,6 +101,12 @@ def test_plain_tensorrt_is_given_level_workspace_and_compatibility(fake: Any) ->
     assert tensorrt.config.hardware_compatibility_level.name == "AMPERE_PLUS"
 
 
+def test_an_engine_is_built_to_tell_of_its_layers(fake: Any) -> None:
+    tensorrt = fake()
+    build_engine(tensorrt.compiler(), GRAPH, "sm87", BuildOptions())
+    assert tensorrt.config.profiling_verbosity.name == "DETAILED"
+
+
 def test_networks_are_strongly_typed_while_that_is_a_choice(fake: Any) -> None:
     old, later = fake(), fake(version="12.0.0", lacks=("STRONGLY_TYPED",))
     for tensorrt in (old, later):

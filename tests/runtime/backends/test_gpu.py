@@ -197,6 +197,27 @@ def test_a_replayed_graph_answers_as_the_calls_did(
     direct.close()
 
 
+@pytest.mark.parametrize("compiler", ["tensorrt", "tensorrt-rtx"])
+def test_the_inspector_finds_no_convolution_of_an_fp16_engine_in_fp32(
+    trained_run: Path, tmp_path: Path, inputs: NDArray[np.uint8], compiler: str
+) -> None:
+    from edgecnn_export.export import export
+    from edgecnn_export.sources import Options, open_source
+
+    path = tmp_path / "half.bundle"
+    export(open_source(str(trained_run), Options()), path, precisions=("fp16",))
+    compile_local(path, compiler)
+    bundle = open_bundle(path)
+    engine = open_engine(bundle, bundle.manifest.engines[0])
+    found = engine.time_layers(list(inputs[:2]), 5)
+    engine.close()
+    told = {layer.name: layer.precision for layer in found.layers if layer.macs}
+    if not any(told.values()):
+        pytest.skip(f"{compiler} tells no precision of {len(found.layers)} layers")
+    kept = bundle.manifest.onnx[0].kept
+    assert [n for n, p in told.items() if p == "fp32" and not any(k in n for k in kept)] == []
+
+
 def test_two_contexts_on_one_engine_run_at_once(
     engine: EngineBackend, inputs: NDArray[np.uint8], expected: NDArray[np.float32]
 ) -> None:

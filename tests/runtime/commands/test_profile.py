@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn_runtime.backends import BACKENDS
+from edgecnn_runtime.backends import BACKENDS, REFERENCES
 from edgecnn_runtime.cli import run
 
 
@@ -45,9 +45,14 @@ def test_all_backends_are_profiled_and_absent_ones_named(
     assert run(["profile", str(bundle), *arguments]) == 0
     written = json.loads(result.read_text())
     names = {p["backend"] for p in written["profiles"]} | {s["backend"] for s in written["skipped"]}
-    assert names == set(BACKENDS) - {"auto"}
+    assert names == {*BACKENDS, *REFERENCES} - {"auto"}
     assert written["profiles"][0]["backend"] == "onnxruntime"
     assert written["profiles"][0]["backends"] == {"onnxruntime": 5}
+    assert [row["backend"] for row in written["side_by_side"]] == [
+        p["backend"] for p in written["profiles"]
+    ]
+    said = capsys.readouterr().out
+    assert all(f"{s['backend']} not measured: {s['why']}" in said for s in written["skipped"])
 
 
 def test_layers_are_told_against_the_whole_frame(
@@ -76,6 +81,8 @@ def test_layers_are_told_against_the_whole_frame(
     [
         (["--layers", "--rate", "30"], "leave out --rate"),
         (["--layers", "--backend", "all"], "leave out --rate"),
+        (["--backend", "torhc"], "did you mean 'torch'"),
+        (["--backend", "torch"], "was not made from one"),
         (["--rate", "fast"], "expected max or frames a second"),
         (["--rate", "0"], "expected max or frames a second"),
         (["--frame-size", "640"], "expected WIDTHxHEIGHT"),

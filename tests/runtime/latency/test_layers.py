@@ -20,6 +20,7 @@ from edgecnn_runtime.latency.layers import (
     LayerRuns,
     LayerTimes,
     by_kind,
+    in_another_precision,
     layer_profile,
     roofline,
 )
@@ -88,7 +89,7 @@ class FakeEngine:
             [(NAMES[0], 0.02), (NAMES[1], 0.04 + 0.01 * (index % 2)), (FOREIGN, 0.1)]
             for index, _ in enumerate(islice(cycle(frames), runs))
         ]
-        return runs_of(reports, [0.2] * runs, layers_of(INSPECTED))
+        return runs_of(reports, [0.2] * runs, layers_of(INSPECTED), "fp16")
 
 
 def profiled(peaks: Peaks | None = None) -> LayerProfile:
@@ -99,7 +100,6 @@ def profiled(peaks: Peaks | None = None) -> LayerProfile:
         measured,
         backend="tensorrt",
         device="a GPU",
-        precision="fp16",
         infer_ms=0.18,
         end_to_end_ms=0.5,
         peaks=peaks,
@@ -129,6 +129,63 @@ def test_what_is_not_in_the_layers_is_told() -> None:
     assert "inference 0.180 ms (profiling costs +0.020), whole frame 0.500" in text
     assert "2 Convolution 38%" in text
     assert "at least" not in text, "nothing is known of the hardware"
+
+
+def test_each_layer_has_the_precision_that_the_engine_tells() -> None:
+    found = profiled()
+    assert found.precision == "fp16"
+    assert [layer.precision for layer in found.layers] == ["fp16", "fp16", ""], "never a guess"
+    assert in_another_precision(found) == []
+
+
+TENSOR = {"Name": "t", "Location": "Device", "Dimensions": [1, 32, 28, 28]}
+INT8 = {**TENSOR, "Format/Datatype": "Thirty-two wide channel vectorized row major Int8 format."}
+FP16 = {**TENSOR, "Format/Datatype": "Channel major FP16 format where channel % 8 == 0"}
+FP32 = {**TENSOR, "Format/Datatype": "Row major linear FP32"}
+OPEN = {**TENSOR, "Dimensions": [-1, 32, 28, 28], "Format/Datatype": "N/A due to dynamic shapes"}
+
+
+@pytest.mark.parametrize(
+    ("enters", "leaves", "weights", "precision"),
+    [
+        (INT8, INT8, {"Type": "Int8", "Count": 9216}, "int8"),
+        (INT8, FP32, {"Type": "Int8", "Count": 9216}, "int8"),
+        (FP32, FP32, {"Type": "Float", "Count": 9216}, "fp32"),
+        (OPEN, OPEN, {"Type": "Half", "Count": 9216}, "fp16"),
+        (OPEN, OPEN, {}, ""),
+        (FP16, FP16, {}, "fp16"),
+        (FP32, INT8, {}, ""),
+    ],
+)
+def test_a_layers_precision_is_that_of_its_weights_or_of_all_its_tensors(
+    enters: Any, leaves: Any, weights: Any, precision: str
+) -> None:
+    layer = {"Name": "l", "LayerType": "CaskConvolution", "Inputs": [enters], "Outputs": [leaves]}
+    text = json.dumps({"Layers": [{**layer, "Weights": weights}], "Bindings": []})
+    assert layers_of(text)[0].precision == precision
+
+
+def test_a_layer_in_a_higher_precision_than_was_asked_for_is_named_and_judged_by_its_own() -> None:
+    conv = {
+        **{"LayerType": "CaskConvolution", "ParameterType": "Convolution", "OutMaps": 32},
+        **{"Inputs": [FP32], "Outputs": [FP32], "Weights": {"Type": "Float", "Count": 9216}},
+    }
+    text = json.dumps({"Layers": [{"Name": "stem", **conv}], "Bindings": []})
+    measured = runs_of([[("stem", 1.0)]], [1.1], layers_of(text), "int8")
+    found = layer_profile(
+        measured,
+        backend="tensorrt",
+        device="a GPU",
+        infer_ms=1.0,
+        end_to_end_ms=1.2,
+        peaks=Peaks(fp32=1, fp16=40, int8=80, gb_per_s=400),
+    )
+    (stem,) = found.layers
+    assert (stem.precision, stem.bound) == ("fp32", "compute")
+    assert stem.least_ms == pytest.approx(2 * 28 * 28 * 9216 / 1e9, rel=1e-3), "at FP32's peak"
+    out = io.StringIO()
+    show_layers(found, Console(file=out, width=160))
+    assert "not in int8, which was asked for: stem (fp32)" in out.getvalue()
 
 
 def test_an_engine_that_tells_names_alone_has_times_and_no_figures_made_up() -> None:

@@ -56,6 +56,7 @@ class OrtLayers:
     def time_layers(self, frames: Sequence[NDArray[np.uint8]], runs: int) -> LayerRuns:
         """See `LayerTimes`. ONNX Runtime counts whole microseconds."""
         timed = parse_profile(self._profile(frames, WARM_UP + runs), skip=WARM_UP)
+        timed = replace(timed, precision=self.precision or "")
         # Weights that were packed ahead have left the node's inputs: one more run has them there.
         unpacked = {"session.disable_prepacking": "1"}
         described = parse_profile(self._profile(frames, 1, unpacked)).layers

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from edgecnn_runtime.backends import ENGINE_BACKENDS
 from edgecnn_runtime.backends import cuda as gpu
 from edgecnn_runtime.backends.ort.bound import BoundOrtBackend, can_bind
+from edgecnn_runtime.backends.ort.parallel import MOST, ParallelOrtBackend
 from edgecnn_runtime.backends.ort.providers import (
     PROVIDERS,
     did_not_start,
@@ -41,6 +42,7 @@ def open_ort(
     precision: str | None = None,
     threads: int | None = None,
     spin: bool = False,
+    throughput: bool = False,
     cuda: str = "auto",
     graphs: bool = True,
     caches: Caches | None = None,
@@ -55,7 +57,9 @@ def open_ort(
             the CPU. TensorRT's are never taken unasked: they compile before the first answer.
         precision: of the graph, as the manifest has it; see `settings_for`.
         spin: let the CPU's threads wait awake between frames: 5% faster where one frame follows the
-            other, as in a file, and mere heat at a camera's rate.
+            other, and mere heat at a camera's rate.
+        throughput: on the CPU, run several batches at once, each in one thread; see
+            `ParallelOrtBackend`.
         cuda: the binding that moves frames to the GPU; see `open_cuda`.
         graphs: let the CUDA provider capture the network where all of it is on the GPU.
         caches: gives a folder, by a name, for the engines that TensorRT's providers compile.
@@ -83,6 +87,11 @@ def open_ort(
             except BackendError as error:
                 log.warning("%s; running on the CPU", error)
     require(name)
+    at_once = min(threads or cores(), MOST)
+    if name == "onnxruntime" and throughput and at_once > 1:
+        options = _options(precision, 1, spin)
+        session = _session(path, name, options, [PROVIDERS[name].ep])
+        return ParallelOrtBackend(session, name, at_once)
     options = _options(precision, threads, spin)
     if name == "onnxruntime":
         return OrtBackend(_session(path, name, options, [PROVIDERS[name].ep]), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +17,6 @@ from edgecnn_runtime.manifest import EngineOptions
 
 Machine = Any
 HERE = Here("sm86", {"tensorrt": "10.3.0"}.get)
-
-
-@pytest.fixture
-def copy(bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(bundle, tmp_path / "colour.bundle"))
 
 
 def choose_one(bundle: Bundle, here: Here, *compilers: str, batch: int = 1) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +22,6 @@ from edgecnn_runtime.latency.layers import LayerTimes
 from edgecnn_runtime.preprocess import preprocess
 
 Machine = Any
-
-
-@pytest.fixture
-def copy(bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(bundle, tmp_path / "colour.bundle"))
 
 
 @pytest.fixture
@@ -362,15 +356,20 @@ NAMES = {
 
 
 @pytest.mark.parametrize(
-    ("detailed", "kinds"), [(True, ("CaskConvolution", "")), (False, ("", ""))]
+    ("detailed", "layers"),
+    [
+        ("Half", [("Convolution", "fp16"), ("SoftMax", "fp32")]),
+        ("Int8", [("Convolution", "int8"), ("SoftMax", "fp32")]),
+        ("", [("", ""), ("", "")]),
+    ],
 )
 def test_layers_are_timed_by_tensorrts_profiler_beside_the_captured_graphs(
     machine: Machine,
     copy: Path,
     inputs: NDArray[np.uint8],
     expected: NDArray[np.float32],
-    detailed: bool,
-    kinds: tuple[str, str],
+    detailed: str,
+    layers: list[tuple[str, str]],
 ) -> None:
     engine = machine.tensorrt.build(detailed=detailed)
     backend = opened(machine, copy, data=engine)
@@ -378,7 +377,8 @@ def test_layers_are_timed_by_tensorrts_profiler_beside_the_captured_graphs(
     backend.infer(inputs[:1])
     found = backend.time_layers(list(inputs[:3]), 7)
     assert [layer.name for layer in found.layers] == ["conv", "softmax"]
-    assert tuple(layer.kind for layer in found.layers) == kinds
+    assert [(layer.kind, layer.precision) for layer in found.layers] == layers
+    assert found.precision == "fp32", "as the manifest has it"
     assert found.times_ms == [[0.5, 0.25]] * 7
     assert len(found.runs_ms) == 7
     assert np.allclose(backend.infer(inputs[:1]), expected[:1], atol=1e-5)
