@@ -7,7 +7,14 @@ import sys
 
 from harness import HERE
 
-BENCHMARKS = ("start_up", "stream_by_hand", "throughput_bound", "ultralytics_ratio")
+BENCHMARKS = (
+    "start_up",
+    "stream_by_hand",
+    "throughput_bound",
+    "ultralytics_ratio",
+    "profile_truth",
+    "profile_vs_loops",
+)
 
 
 def main() -> int:

@@ -128,6 +128,7 @@ def main() -> int:
     """Measure, print and write; 1 where a percentile is off by more than 0.2 ms."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--frames", type=int, default=5900, help="5900 by default, 100 s in all")
+    parser.add_argument("--pairs", type=int, help="of no use here: nobody takes turns")
     frames = parser.parse_args().frames
     if not (BUNDLE / "manifest.json").is_file():
         verb = [sys.executable, "-m", "edgecnn_runtime", "export", "lenet5", "--random"]
