@@ -40,7 +40,7 @@ def read_baseline(path: str | Path) -> Profile:
 def against(
     now: Profile, then: Profile, baseline: str | Path, tolerance: float = TOLERANCE
 ) -> Against:
-    """Compare the medians of their turns, or of their tenths.
+    """Compare the medians, with the interval of their turns, or of their tenths.
 
     A regression is a ratio above 1 + tolerance whose 95% interval lies above 1: the interval is
     what the turns vary by, and the tolerance what a machine does from one hour to the next.
@@ -50,7 +50,7 @@ def against(
     """
     if other := differences(now, then):
         raise InputError(f"cannot be compared with {baseline}: {'; '.join(other)}")
-    ratio, low, high = apart(now.blocks_ms, then.blocks_ms)
+    ratio, low, high = apart(now.blocks, then.blocks)
     return Against(
         baseline=str(baseline),
         ratio=round(ratio, 4),

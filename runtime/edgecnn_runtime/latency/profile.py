@@ -106,6 +106,11 @@ class Profile:
     notes: list[str] = field(default_factory=list)
     against: Against | None = None
 
+    @property
+    def blocks(self) -> list[Sequence[float]]:
+        """`samples_ms` by turn, or in ten parts."""
+        return blocks_of(self.samples_ms, self.turns)
+
 
 def profile(
     classifier: Model,
@@ -181,7 +186,7 @@ def summarise(
     stages: StageSamples,
     samples_ms: list[float],
     *,
-    blocks_ms: list[float] | None = None,
+    turns: int = 1,
     throughput_fps: float,
     first_ms: float,
     load_ms: float | None,
@@ -198,17 +203,18 @@ def summarise(
         end_to_end=Percentiles.of_samples(samples_ms),
         samples_ms=samples_ms,
         cv=round(pstdev(samples_ms) / mean, 4) if mean else 0.0,
-        blocks_ms=blocks_ms or parts_of(samples_ms),
+        blocks_ms=[median(block) for block in blocks_of(samples_ms, turns)],
+        turns=turns,
         stage_samples_ms=stages,
         **known,  # type: ignore[arg-type]  # the fields that a caller takes over as they are
     )
 
 
-def parts_of(samples_ms: Sequence[float]) -> list[float]:
-    """Medians of ten consecutive parts; of fewer samples, each is a part."""
-    count = min(PARTS, len(samples_ms))
+def blocks_of(samples_ms: Sequence[float], turns: int = 1) -> list[Sequence[float]]:
+    """The samples of each turn; of one turn, ten consecutive parts, or fewer of fewer samples."""
+    count = min(turns if turns > 1 else PARTS, len(samples_ms))
     edges = [len(samples_ms) * i // count for i in range(count + 1)]
-    return [median(samples_ms[a:b]) for a, b in pairwise(edges)]
+    return [samples_ms[a:b] for a, b in pairwise(edges)]
 
 
 def _ms(times_ns: Sequence[int]) -> list[float]:

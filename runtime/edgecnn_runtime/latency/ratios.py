@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2000
+Blocks = Sequence[Sequence[float]]  # samples of each turn, or of each part of one measurement
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,39 @@ class Against:
     changes: list[Change]
 
 
-def paired(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """(ratio of the medians, its 95% interval) of what took turns, bootstrapped over the turns.
+def paired(ours: Blocks, theirs: Blocks) -> tuple[float, float, float]:
+    """(ratio of the medians of all samples, its 95% interval) of what took turns.
 
-    What slows a turn slows both, and stays together in every resample.
+    Whole turns are resampled (a cluster bootstrap): frames of a turn resemble each other. What
+    slows a turn slows both, and stays together in every resample.
     """
-    source, count = random.Random(0), len(ours)
-    drawn = []
-    for _ in range(RESAMPLES):
-        picks = source.choices(range(count), k=count)
-        drawn.append(median(ours[i] for i in picks) / median(theirs[i] for i in picks))
-    return (median(ours) / median(theirs), *_middle(drawn))
+    picks = _picks(len(ours))
+    mine, other = _arrays(ours), _arrays(theirs)
+    drawn = [_median(mine, pick) / _median(other, pick) for pick in picks]
+    return (_median(mine) / _median(other), *_middle(drawn))
 
 
-def apart(now: Sequence[float], then: Sequence[float]) -> tuple[float, float, float]:
+def apart(now: Blocks, then: Blocks) -> tuple[float, float, float]:
     """The same of what was measured at two times: either side is resampled by itself."""
-    source = random.Random(0)
-    drawn = [
-        median(source.choices(now, k=len(now))) / median(source.choices(then, k=len(then)))
-        for _ in range(RESAMPLES)
-    ]
-    return (median(now) / median(then), *_middle(drawn))
+    picks = zip(_picks(len(now), seed=1), _picks(len(then), seed=2), strict=True)
+    mine, other = _arrays(now), _arrays(then)
+    drawn = [_median(mine, a) / _median(other, b) for a, b in picks]
+    return (_median(mine) / _median(other), *_middle(drawn))
+
+
+def _picks(count: int, seed: int = 0) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+
+
+def _arrays(blocks: Blocks) -> list[NDArray[np.float64]]:
+    return [np.asarray(block, np.float64) for block in blocks]
+
+
+def _median(blocks: list[NDArray[np.float64]], picked: NDArray[np.int64] | None = None) -> float:
+    chosen = blocks if picked is None else [blocks[i] for i in picked]
+    return float(np.median(np.concatenate(chosen)))
 
 
 def _middle(drawn: list[float]) -> tuple[float, float]:
-    drawn.sort()
-    return drawn[int(0.025 * len(drawn))], drawn[int(0.975 * len(drawn)) - 1]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)

@@ -123,11 +123,11 @@ def ratios(profiles: Sequence[Profile], how: str) -> list[Ratio]:
     if not profiles:
         return []
     names = labels(profiles)
-    first = profiles[0].blocks_ms
+    first = profiles[0].blocks
     found = []
     for name, profile in zip(names[1:], profiles[1:], strict=True):
         if profile.turns > 1:
-            ratio, low, high = paired(profile.blocks_ms, first)
+            ratio, low, high = paired(profile.blocks, first)
             edges: tuple[float | None, float | None] = round(low, 4), round(high, 4)
         else:
             ratio, edges = profile.end_to_end.p50 / profiles[0].end_to_end.p50, (None, None)
@@ -167,7 +167,6 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             )
         ),
         [ms for p in profiles for ms in p.samples_ms],
-        blocks_ms=[p.end_to_end.p50 for p in profiles],
         throughput_fps=frames / seconds if seconds else 0.0,
         first_ms=median(p.first_ms for p in profiles),
         load_ms=median(p.load_ms or 0.0 for p in profiles),

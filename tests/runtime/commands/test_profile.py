@@ -155,7 +155,7 @@ def test_a_baseline_is_held_to_and_the_verdict_is_the_exit_status(
     assert not verdict["is_regression"]
     assert verdict["tolerance"] == 10
 
-    kept["blocks_ms"] = [ms / 100 for ms in kept["blocks_ms"]]
+    kept["samples_ms"] = [ms / 100 for ms in kept["samples_ms"]]
     old.write_text(json.dumps(kept))
     assert run(["profile", str(bundle), *options, *hold]) == 1
     assert "REGRESSION: the median is" in capsys.readouterr().out

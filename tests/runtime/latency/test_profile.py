@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgecnn_runtime.classifier import Classifier
-from edgecnn_runtime.latency.profile import Profile, parts_of, profile
+from edgecnn_runtime.latency.profile import Profile, blocks_of, profile
 
 from .fakes import FakeClock, fake_model
 
@@ -82,4 +82,4 @@ def test_the_spread_and_the_medians_of_ten_parts_are_told(classify: Classifier) 
     result = measured(classify, 25)
     assert result.cv == pytest.approx(1.95, abs=0.05), "one of 200 among fifty of 10 ms"
     assert result.blocks_ms == pytest.approx([10] * 10, abs=0.1)
-    assert parts_of([1.0, 2.0, 3.0]) == [1.0, 2.0, 3.0]
+    assert blocks_of([1.0, 2.0, 3.0]) == [[1.0], [2.0], [3.0]]
