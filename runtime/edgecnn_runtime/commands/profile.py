@@ -21,6 +21,7 @@ from edgecnn_runtime.latency.pacing import KEEP_WARM
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgecnn_runtime.latency.profile import Profile
     from edgecnn_runtime.latency.session import Candidate, Way
     from edgecnn_runtime.latency.turns import Comparison
 
@@ -125,7 +126,7 @@ def command(
         found = replace(found, profiles=[replace(found.profiles[0], against=verdict)])
         show_against(verdict, out)
     show_comparison(found, out)
-    _write(found, several, csv, html, json)
+    _write(found, several, csv, html, json, older)
     if not found.profiles:
         raise BackendError(f"no backend runs {bundles[0]} here; what each lacks stands above")
     judged = found.profiles[0].against
@@ -133,7 +134,12 @@ def command(
 
 
 def _write(
-    found: Comparison, several: bool, csv: str | None, html: str | None, json: str | None
+    found: Comparison,
+    several: bool,
+    csv: str | None,
+    html: str | None,
+    json: str | None,
+    older: Profile | None,
 ) -> None:
     if csv and found.profiles:
         from edgecnn_runtime.latency.rows import write_rows
@@ -142,7 +148,7 @@ def _write(
     if html and found.profiles:
         from edgecnn_runtime.latency.page import write_page
 
-        write_page(found, html)
+        write_page(found, html, baseline=older)
     write_result(found if several else found.profiles[0], json)
 
 

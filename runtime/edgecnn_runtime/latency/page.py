@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
@@ -25,21 +26,32 @@ CSS = Path(__file__).with_name("page.css")
 MOST_LAYERS = 200
 
 
-def write_page(found: Comparison, path: str | Path, layers: LayerProfile | None = None) -> None:
+def write_page(
+    found: Comparison,
+    path: str | Path,
+    layers: LayerProfile | None = None,
+    baseline: Profile | None = None,
+) -> None:
     """Write the page.
 
     Args:
         layers: of the first profile.
+        baseline: drawn beside it.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
-    atomic_write(Path(path), page(found, layers).encode())
+    atomic_write(Path(path), page(found, layers, baseline).encode())
 
 
-def page(found: Comparison, layers: LayerProfile | None = None) -> str:
-    """The page as HTML."""
+def page(
+    found: Comparison, layers: LayerProfile | None = None, baseline: Profile | None = None
+) -> str:
+    """The page as HTML; see `write_page`."""
     profiles, names = found.profiles, labels(found.profiles)
+    if baseline is not None:
+        profiles, names = [*profiles, baseline], [*names, "baseline"]
+        found = replace(found, profiles=profiles)
     title = "Latency of " + ", ".join(dict.fromkeys(map(_bundle, profiles)))
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -109,7 +121,13 @@ def _charts(names: Sequence[str], found: Comparison) -> list[str]:
         _figure("Frame by frame", "In the order of time.", charts.in_order(samples)),
     ]
     stage_legend = _legend({stage: f"s{i}" for i, stage in enumerate(charts.STAGES)})
-    shown.append(_figure("Stages", "Medians.", stage_legend + charts.stages(names, found.profiles)))
+    shown.append(
+        _figure(
+            "Stages",
+            "The median of each, and their sum.",
+            stage_legend + charts.stages(names, found.profiles),
+        )
+    )
     if any(profile.batches for profile in found.profiles):
         rates = [profile.batches for profile in found.profiles]
         drawn = charts.batches(rates)
@@ -170,5 +188,6 @@ def _facts(name: str, profile: Profile) -> str:
     ]
     items = [f"<li>{escape(line)}</li>" for line in lines]
     items += [f'<li class="unsteady">Unsteady: {escape(w)}</li>' for w in profile.warnings]
-    heading = f"{name}: {profile.backend}, {profile.network.precision if profile.network else ''}"
-    return f"<h3>{escape(heading.rstrip(', '))}</h3><ul>{''.join(items)}</ul>"
+    known = (profile.backend, profile.network.precision if profile.network else "")
+    heading = ", ".join([name, *(word for word in known if word and word not in name)])
+    return f"<h3>{escape(heading)}</h3><ul>{''.join(items)}</ul>"

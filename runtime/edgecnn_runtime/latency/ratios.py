@@ -91,8 +91,10 @@ def _arrays(blocks: Blocks) -> list[NDArray[np.float64]]:
 
 
 def _median(blocks: list[NDArray[np.float64]], picked: NDArray[np.int64] | None = None) -> float:
-    chosen = blocks if picked is None else [blocks[i] for i in picked]
-    return float(np.median(np.concatenate(chosen)))
+    """The sample of the middle rank, as `Percentiles` has it."""
+    samples = np.concatenate(blocks if picked is None else [blocks[i] for i in picked])
+    middle = (len(samples) - 1) // 2
+    return float(np.partition(samples, middle)[middle])
 
 
 def _middle(drawn: list[float]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.latency.baseline import against
 from edgecnn_runtime.latency.batches import BatchRate
 from edgecnn_runtime.latency.drawing import Scale
 from edgecnn_runtime.latency.layers import Layer, LayerRuns, layer_profile
@@ -91,6 +92,15 @@ def test_a_single_profile_has_no_ratios_and_the_slowest_frame_is_drawn(
     assert "Times as long" not in text
     assert one.end_to_end.max == pytest.approx(200, abs=1)
     assert ">200<" in text, "the axis reaches it"
+
+
+def test_a_baseline_is_drawn_beside_what_is_held_to_it(classify: Classifier) -> None:
+    now, then = turn(classify, 12, "a.bundle"), turn(classify, 10, "a.bundle")
+    held = replace(now, against=against(now, then, "old.json"))
+    text = page(Comparison([held], [], [], "one process"), baseline=then)
+    assert 'class="verdict bad">REGRESSION: the median is 1.2' in text
+    assert "</i>baseline</td>" in text
+    assert text.count('class="area') == 2
 
 
 def test_frames_that_all_took_the_same_are_drawn(classify: Classifier) -> None:
