@@ -46,12 +46,13 @@ def against(
     what the turns vary by, and the tolerance what a machine does from one hour to the next.
 
     Raises:
-        InputError: they are not of the same thing, or the machine itself runs at another speed.
+        InputError: they are not of the same thing, the machine itself runs at another speed, or
+            they differ and the machine was disturbed, which may be why.
     """
     if other := differences(now, then):
         raise InputError(f"cannot be compared with {baseline}: {'; '.join(other)}")
     ratio, low, high = apart(now.blocks, then.blocks)
-    return Against(
+    found = Against(
         baseline=str(baseline),
         ratio=round(ratio, 4),
         low=round(low, 4),
@@ -61,6 +62,22 @@ def against(
         is_gain=ratio < 1 / (1 + tolerance) and high < 1,
         changes=_changes(now, then),
     )
+    if (found.is_regression or found.is_gain) and (why := disturbed(now, then)):
+        raise InputError(
+            f"cannot be compared with {baseline}: the median is {ratio:.3f} times what it was, and"
+            f" the machine was disturbed, which may be why: {'; '.join(why)}; measure when it is"
+            " quiet"
+        )
+    return found
+
+
+def disturbed(now: Profile, then: Profile) -> list[str]:
+    """What else used or slowed the machine, then or now."""
+    return [
+        f"{when} {what}"
+        for when, profile in (("then", then), ("now", now))
+        for what in (profile.conditions.disturbances() if profile.conditions else ())
+    ]
 
 
 def differences(now: Profile, then: Profile) -> list[str]:

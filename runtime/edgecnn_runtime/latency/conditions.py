@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 from time import perf_counter_ns
 
 import numpy as np
@@ -58,14 +59,19 @@ class Conditions:
     throttled: tuple[str, ...]
     yardstick_ms: tuple[float, float]
 
-    def warnings(self) -> list[str]:
-        """Why the machine was not steady; empty where nothing is known to disturb."""
+    def disturbances(self) -> list[str]:
+        """What was slowed by heat, by others or by the host: it says little about the network."""
         found = [f"slowed by {reason}" for reason in self.throttled]
         limit = OTHERS * cores()
         if (self.other_cores or 0) > limit:
             found.append(f"other processes kept {self.other_cores:.2f} of {cores()} cores busy")
         if (self.stolen_cores or 0) > limit:
             found.append(f"the host took {self.stolen_cores:.2f} of {cores()} cores away (steal)")
+        return found
+
+    def warnings(self) -> list[str]:
+        """Why the machine was not steady; empty where nothing is known to disturb."""
+        found = self.disturbances()
         for clock in self.clocks:
             if _differ(clock.before_mhz, clock.after_mhz):
                 change = f"{clock.before_mhz} to {clock.after_mhz} MHz"
@@ -77,6 +83,29 @@ class Conditions:
                 " the processor's clock changed, or others used the core"
             )
         return found
+
+
+def together(several: Sequence[Conditions]) -> Conditions:
+    """Those of several measurements of one thing: the mean load, and the least of the yardstick."""
+    first, last = several[0], several[-1]
+    befores, afters = zip(*(one.yardstick_ms for one in several), strict=True)
+    ends = {clock.name: clock for clock in last.clocks}
+    return replace(
+        first,
+        clocks=tuple(
+            replace(clock, after_mhz=ends.get(clock.name, clock).after_mhz)
+            for clock in first.clocks
+        ),
+        other_cores=_mean([one.other_cores for one in several]),
+        stolen_cores=_mean([one.stolen_cores for one in several]),
+        throttled=tuple(dict.fromkeys(what for one in several for what in one.throttled)),
+        yardstick_ms=(min(befores), min(afters)),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 3) if known else None
 
 
 def _differ(before: float, after: float) -> bool:

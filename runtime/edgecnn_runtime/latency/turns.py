@@ -16,6 +16,7 @@ from statistics import fmean, median
 import msgspec
 
 from edgecnn_runtime.errors import BackendError, InputError
+from edgecnn_runtime.latency.conditions import together
 from edgecnn_runtime.latency.profile import Profile, summarise
 from edgecnn_runtime.latency.ratios import Ratio, paired
 from edgecnn_runtime.latency.session import Candidate, Session, Way
@@ -181,13 +182,14 @@ def merge(profiles: Sequence[Profile]) -> Profile:
         keep_warm=first.keep_warm,
         turns=len(profiles),
     )
+    seen = [p.conditions for p in profiles if p.conditions]
     memories = [p.memory for p in profiles if p.memory]
     return replace(
         whole,
         network=first.network,
         threads=first.threads,
         frame_size=first.frame_size,
-        conditions=first.conditions,
+        conditions=together(seen) if seen else None,
         energy=_energy(profiles, frames),
         memory=max(memories, key=lambda memory: memory.peak_mb) if memories else None,
         batches=first.batches,

@@ -11,6 +11,7 @@ from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.latency.baseline import against, read_baseline
 from edgecnn_runtime.latency.conditions import Conditions
+from edgecnn_runtime.latency.device import cores
 from edgecnn_runtime.latency.profile import Network, Profile, profile
 
 from .fakes import FakeClock, fake_model
@@ -72,6 +73,16 @@ def test_what_says_nothing_about_each_other_is_not_compared(
     with pytest.raises(InputError, match=r"cannot be compared with old\.json") as error:
         against(replace(then, **change), then, "old.json")
     assert words in str(error.value)
+
+
+def test_a_change_on_a_machine_that_was_disturbed_is_no_verdict(classify: Classifier) -> None:
+    then, busy = measured(classify), replace(STEADY, other_cores=50.0 * cores())
+    now = replace(measured(classify, 1.2, seed=1), conditions=busy)
+    with pytest.raises(InputError, match="and the machine was disturbed") as error:
+        against(now, then, "old.json")
+    assert "now other processes kept" in str(error.value)
+    same = replace(measured(classify, seed=1), conditions=busy)
+    assert not against(same, then, "old.json").is_regression, "which a busy machine also shows"
 
 
 def test_another_driver_and_another_folder_are_compared(classify: Classifier) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgecnn_runtime.classifier import Classifier
+from edgecnn_runtime.latency.conditions import ClockReading, Conditions
 from edgecnn_runtime.latency.profile import Network, Profile, profile
 from edgecnn_runtime.latency.turns import BLOCKS, labels, merge, ratios
 from edgecnn_runtime.latency.watch import Energy, Memory
@@ -45,6 +46,19 @@ def test_energy_and_memory_of_turns_are_summed_and_the_most(classify: Classifier
     (energy,) = whole.energy
     assert (energy.joules, energy.mean_w, energy.mj_per_frame) == (6, 15, 150)
     assert whole.memory == Memory(120.0, 60.0, None)
+
+
+def test_conditions_of_turns_are_the_mean_load_and_the_quickest_yardstick(
+    classify: Classifier,
+) -> None:
+    one = Conditions(None, (ClockReading("CPU", "", 3000, 2900, 3000),), 0.2, None, (), (0.3, 0.2))
+    two = replace(one, other_cores=0.6, throttled=("heat",), yardstick_ms=(0.2, 0.4))
+    turns = [replace(turn(classify, 10), conditions=seen) for seen in (one, two)]
+    found = merge(turns).conditions
+    assert found is not None
+    assert found.other_cores == pytest.approx(0.4)
+    assert (found.stolen_cores, found.throttled) == (None, ("heat",))
+    assert found.yardstick_ms == (0.2, 0.2)
 
 
 def test_a_warning_of_some_turns_names_them_and_differs_in_no_figure(
