@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from edgecnn_runtime.errors import BackendError
+from edgecnn_runtime.errors import BackendError, MissingPackageError
 from edgecnn_runtime.latency.device import cores
 from edgecnn_runtime.latency.peaks import Level, Peaks
 
@@ -25,16 +25,16 @@ Column = NDArray[np.float64]
 def measured_peaks(backend: str, threads: int | None = None) -> Peaks | None:
     """Of the processor with `onnxruntime`, else of the GPU through ONNX Runtime's CUDA.
 
-    Takes two seconds. None for a GPU without ONNX Runtime's CUDA.
+    Takes three seconds. None for a GPU without ONNX Runtime's CUDA.
     """
-    from edgecnn_runtime.backends.ort.peak import Peak
-
     count = threads or cores()
     on_cpu = backend == "onnxruntime"
     try:
+        from edgecnn_runtime.backends.ort.peak import Peak
+
         peak = Peak(threads=count) if on_cpu else Peak("onnxruntime-cuda", threads=1, side=GPU_SIDE)
         memory = copy_gb_per_s(MEMORY, count) if on_cpu else peak.gb_per_s()
-    except BackendError:
+    except (BackendError, MissingPackageError):
         return None
     fp32 = peak.tera("fp32")
     if fp32 is None:
