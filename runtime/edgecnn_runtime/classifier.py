@@ -56,8 +56,7 @@ class Classifier:
         backend: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
-        spin: bool = False,
-        throughput: bool = False,
+        power: str = "save",
         cuda: str = "auto",
         compile: str = "never",
         top_k: int = 5,
@@ -70,9 +69,9 @@ class Classifier:
                 ONNX Runtime with CUDA, else on the CPU, and says what it falls back from.
             precision: of the graph, or of the engine made from it; the bundle's first by default.
             threads: CPU threads; all cores by default.
-            spin: let them wait awake between frames: sooner by 5%, and warm.
-            throughput: on the CPU, let `Stream` run several frames of a file at once, each in one
-                thread: more answers a second, each of which takes longer.
+            power: of the CPU, one of `backends.POWERS`: between two frames its threads sleep
+                (`save`) or wait awake (`latency`, sooner by 5%); with `throughput` a `Stream` of a
+                file runs a frame on each core: more answers a second, each of which takes longer.
             cuda: the binding that reaches the GPU: `auto`, `cuda-bindings` or `pycuda`.
             compile: what to do where there is no engine for this GPU: `never` compile one, serve on
                 the fallback while one is compiled in the `background` and switch to it between two
@@ -90,8 +89,7 @@ class Classifier:
             backend,
             precision=precision,
             threads=threads,
-            spin=spin,
-            throughput=throughput,
+            power=power,
             cuda=cuda,
             compile=compile,
         )

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import edgecnn_runtime
+from edgecnn_runtime.arguments import take_arguments
 from edgecnn_runtime.errors import EdgecnnError, MissingPackageError, unknown_name
 
 
@@ -202,4 +203,4 @@ def _fail(who: str, message: str, status: int) -> int:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(take_arguments()))

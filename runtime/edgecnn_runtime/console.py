@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from edgecnn_runtime.atomic import atomic_write
-from edgecnn_runtime.backends import BACKENDS, COMPILE, REFERENCES
+from edgecnn_runtime.backends import BACKENDS, COMPILE, POWERS, REFERENCES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,15 @@ BackendOption = Annotated[
 ]
 BackendOrAllOption = Annotated[
     str, typer.Option(metavar="NAME", help=f"{', '.join([*_NAMES, *REFERENCES])} or all.")
+]
+PowerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(POWERS),
+        help="Between two frames the CPU's threads sleep, or wait awake for the next; or each has a"
+        " frame of its own. save by default where a source is live or --fps paces it, else"
+        " throughput.",
+    ),
 ]
 CompileOption = Annotated[
     str,

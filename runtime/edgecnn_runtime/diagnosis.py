@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import subprocess
@@ -17,6 +16,7 @@ from edgecnn_runtime import installed
 from edgecnn_runtime.errors import MissingPackageError
 from edgecnn_runtime.latency.device import cores, cpu_name
 from edgecnn_runtime.machine.access import Machine
+from edgecnn_runtime.machine.cameras import Camera, find_cameras
 from edgecnn_runtime.machine.clocks import Clock, find_clocks, find_throttling
 from edgecnn_runtime.machine.driver import Driver, find_cards, find_driver
 from edgecnn_runtime.machine.jetson import Jetson, find_jetson
@@ -85,6 +85,7 @@ class Diagnosis:
             load or is absent.
         broken: why those did not load that are here, and why those that are `NEEDED` did not.
         providers: of ONNX Runtime.
+        cameras: with what they can give, on Linux; elsewhere their names.
         window: why no window can be shown, None where one can.
     """
 
@@ -105,7 +106,7 @@ class Diagnosis:
     loads: dict[str, str | None]
     broken: dict[str, str]
     providers: list[str]
-    cameras: list[str]
+    cameras: list[Camera]
     window: str | None
     problems: list[Problem] = field(default_factory=list)
 
@@ -156,10 +157,10 @@ def diagnose(
         loads=said,
         broken=_broken(answers, packages),
         providers=(said["onnxruntime"] or "").split(", ")[1:],
-        cameras=_devices(machine),
+        cameras=find_cameras(machine),
         window=_window(cv2_loads=said["cv2"] is not None),
     )
-    return replace(found, problems=remedies(found, machine, versions))
+    return replace(found, problems=remedies(found, versions))
 
 
 def _environment() -> Environment:
@@ -204,17 +205,6 @@ def _broken(answers: Mapping[str, Imported], packages: Mapping[str, str | None])
 
 def _is_absent(why: str, name: str) -> bool:
     return re.match(rf"ModuleNotFoundError: No module named '{name}(\.[\w.]+)?'", why) is not None
-
-
-def _devices(machine: Machine) -> list[str]:
-    """As `camera.device.list_cameras`, which cannot be imported where OpenCV is missing."""
-    found = [p for p in machine.find("dev/video*") if p.name[5:].isdecimal()]
-    return [f"/dev/{p.name}" for p in sorted(found, key=lambda p: int(p.name[5:]))]
-
-
-def refused_cameras(machine: Machine) -> list[str]:
-    """Cameras that this user may not open."""
-    return [d for d in _devices(machine) if not os.access(machine.root / d[1:], os.R_OK | os.W_OK)]
 
 
 def _window(*, cv2_loads: bool) -> str | None:

@@ -43,8 +43,7 @@ class ImageFilter:
         backend: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
-        spin: bool = False,
-        throughput: bool = False,
+        power: str = "save",
         cuda: str = "auto",
         compile: str = "never",
     ) -> ImageFilter:
@@ -63,8 +62,7 @@ class ImageFilter:
             backend,
             precision=precision,
             threads=threads,
-            spin=spin,
-            throughput=throughput,
+            power=power,
             cuda=cuda,
             compile=compile,
         )

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from edgecnn_runtime.diagnosis import NEEDED, Diagnosis, Problem, refused_cameras
+from edgecnn_runtime.diagnosis import NEEDED, Diagnosis, Problem
 from edgecnn_runtime.installed import conflicts
-from edgecnn_runtime.machine.access import Machine
 
 # CUDA's major -> the first driver that runs it; NVIDIA, CUDA Compatibility, minor version table
 DRIVERS = {11: 450, 12: 525, 13: 580}
@@ -33,15 +32,12 @@ JETSON_TARGETS = ("sm72", "sm87", "sm110")  # which TensorRT-RTX has no kernels 
 Rule = Callable[[Diagnosis], Iterator[Problem]]
 
 
-def remedies(
-    found: Diagnosis, machine: Machine, versions: Callable[[str], str | None]
-) -> list[Problem]:
+def remedies(found: Diagnosis, versions: Callable[[str], str | None]) -> list[Problem]:
     """What is wrong or missing, the serious first, with commands for this machine's shell."""
     problems = [
         *(Problem(said.what, said.do, "problem") for said in conflicts(versions).values()),
         *(problem for rule in RULES for problem in rule(found)),
         *_old_driver(found, versions),
-        *_cameras(machine),
     ]
     order = ("problem", "missing", "advice")
     problems.sort(key=lambda problem: order.index(problem.kind))
@@ -229,9 +225,9 @@ def _hidden_opencv(found: Diagnosis) -> Iterator[Problem]:
     ours = [p for p in ("opencv-python", "opencv-python-headless") if found.packages[p]]
     if ours and "cv2" in found.jetson.packages:
         todo = VENV if found.environment == "venv" else f"pip uninstall -y {' '.join(ours)}"
-        what = f"{ours[0]} hides JetPack's OpenCV: no camera by csi://, no GStreamer"
+        what = f"{ours[0]} hides JetPack's OpenCV: csi:// needs python3-gi and a process more"
     else:
-        what = "OpenCV has no GStreamer: no camera by csi://"
+        what = "OpenCV has no GStreamer: csi:// needs python3-gi and a process more"
         todo = "sudo apt-get install libopencv-python"
     yield Problem(what, todo, "missing")
 
@@ -288,13 +284,10 @@ def _heat(found: Diagnosis) -> Iterator[Problem]:
         yield Problem(said, "cool it better, or take a lower power mode", "advice")
 
 
-def _cameras(machine: Machine) -> Iterator[Problem]:
-    for device in refused_cameras(machine):
-        yield Problem(
-            f"{device} is not permitted to this user",
-            "sudo usermod -aG video $USER, then log in again",
-            "missing",
-        )
+def _cameras(found: Diagnosis) -> Iterator[Problem]:
+    for camera in found.cameras:
+        if camera.problem is not None:
+            yield Problem(camera.problem, camera.todo, "missing")
 
 
 RULES: tuple[Rule, ...] = (
@@ -311,4 +304,5 @@ RULES: tuple[Rule, ...] = (
     _power,
     _governor,
     _heat,
+    _cameras,
 )

@@ -12,6 +12,8 @@ BENCHMARKS = (
     "stream_by_hand",
     "throughput_bound",
     "ultralytics_ratio",
+    "eight_cameras",
+    "rtsp_restarts",
     "profile_truth",
     "profile_vs_loops",
 )

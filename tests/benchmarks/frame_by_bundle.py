@@ -13,7 +13,7 @@ from edgecnn_runtime import Classifier
 
 WARM_UP, SECONDS, LEAST = 10, 2.0, 40
 
-classify = Classifier.open(sys.argv[1], backend="onnxruntime", spin=True)
+classify = Classifier.open(sys.argv[1], backend="onnxruntime", power="latency")
 
 
 def probabilities(frame):

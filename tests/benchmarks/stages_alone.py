@@ -11,7 +11,7 @@ import sys
 import time
 
 from edgecnn_runtime import Classifier
-from edgecnn_runtime.backends.ort.parallel import MOST
+from edgecnn_runtime.backends.ort.cpu import MOST
 from edgecnn_runtime.camera.sources import open_source
 from edgecnn_runtime.latency.device import cores
 

@@ -43,6 +43,11 @@ REFERENCES = {
     "torch-cuda": "PyTorch on an NVIDIA GPU",
 }
 COMPILE = ("never", "background", "wait")
+POWERS = {  # of the CPU
+    "save": "the CPU's threads sleep between frames",
+    "latency": "the CPU's threads wait awake between frames",
+    "throughput": "the CPU's threads have a frame each",
+}
 
 
 class Backend(Protocol):
@@ -107,14 +112,48 @@ def spent_ns(pending: Pending) -> int | None:
     return spent
 
 
+@runtime_checkable
+class PoweredBackend(Backend, Protocol):
+    """A backend that is run in one of `POWERS`: what runs on the CPU."""
+
+    @property
+    def power(self) -> str: ...
+
+    def set_power(self, power: str) -> None: ...
+
+
+def power_of(backend: Backend) -> str | None:
+    """One of `POWERS`; None of a GPU, whose driver decides."""
+    running = _running(backend)
+    return running.power if isinstance(running, PoweredBackend) else None
+
+
+def set_power(backend: Backend, power: str) -> None:
+    """Change how the CPU's threads share the frames; nothing happens to a GPU.
+
+    Raises:
+        InputError: `power` is none of `POWERS`.
+    """
+    if power not in POWERS:
+        raise unknown_name("power", power, POWERS)
+    running = _running(backend)
+    if isinstance(running, PoweredBackend):
+        running.set_power(power)
+
+
+def _running(backend: Backend) -> Backend:
+    """What runs at the moment, where one takes the place of another."""
+    running: Backend = getattr(backend, "running", backend)
+    return running
+
+
 def open_backend(
     bundle: Bundle,
     name: str = "auto",
     *,
     precision: str | None = None,
     threads: int | None = None,
-    spin: bool = False,
-    throughput: bool = False,
+    power: str = "save",
     cuda: str = "auto",
     compile: str = "never",
 ) -> Backend:
@@ -125,8 +164,7 @@ def open_backend(
             other it is an error where that cannot run.
         precision: of the graph, or of the engine made from it; the bundle's first by default.
         threads: for the CPU; all cores by default.
-        spin: let them wait awake between frames.
-        throughput: on the CPU, let several batches run at once, each in one thread: for files.
+        power: one of `POWERS`; means nothing to a GPU.
         cuda: the binding that reaches the GPU; see `open_cuda`.
         compile: what to do where there is no engine for this GPU: `never` compile one, compile it
             in the `background` and switch to it between two frames, or `wait` for it.
@@ -147,7 +185,7 @@ def open_backend(
         )
     from edgecnn_runtime.backends.opening import Opener
 
-    opener = Opener(bundle, precision, threads=threads, spin=spin, throughput=throughput, cuda=cuda)
+    opener = Opener(bundle, precision, threads=threads, power=power, cuda=cuda)
     if name in GRAPH_BACKENDS:
         return opener.graph(name)
     return opener.engine_or_graph(name, compile)
@@ -178,8 +216,7 @@ def open_bundled_graph(
     name: str = "auto",
     *,
     threads: int | None = None,
-    spin: bool = False,
-    throughput: bool = False,
+    power: str = "save",
     cuda: str = "auto",
 ) -> Backend:
     """Open an ONNX graph of a bundle, which keeps what is compiled from it.
@@ -194,8 +231,7 @@ def open_bundled_graph(
         name,
         precision=graph.precision,
         threads=threads,
-        spin=spin,
-        throughput=throughput,
+        power=power,
         cuda=cuda,
         caches=lambda folder: cache_folder(bundle, folder),
         identity=f"{graph.sha256}{weights}",
@@ -208,8 +244,7 @@ def open_graph(
     *,
     precision: str | None = None,
     threads: int | None = None,
-    spin: bool = False,
-    throughput: bool = False,
+    power: str = "save",
     cuda: str = "auto",
     caches: Callable[[str], Path] | None = None,
     identity: str = "",
@@ -219,7 +254,7 @@ def open_graph(
     Args:
         name: `auto` or one of `GRAPH_BACKENDS`.
         precision: of the graph, as the manifest has it.
-        throughput: as of `open_backend`; ONNX Runtime's alone.
+        power: one of `POWERS`; ONNX Runtime's on the CPU alone.
         caches: gives a folder, by a name, for what is compiled from it.
         identity: the hashes of the graph and its weights.
 
@@ -238,8 +273,7 @@ def open_graph(
         name,
         precision=precision,
         threads=threads,
-        spin=spin,
-        throughput=throughput,
+        power=power,
         cuda=cuda,
         caches=caches,
     )

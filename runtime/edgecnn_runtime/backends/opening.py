@@ -28,15 +28,13 @@ class Opener:
         precision: str | None,
         *,
         threads: int | None,
-        spin: bool,
-        throughput: bool,
+        power: str,
         cuda: str,
     ) -> None:
         self._bundle = bundle
         self._precision = precision
         self._threads = threads
-        self._spin = spin
-        self._throughput = throughput
+        self._power = power
         self._cuda = cuda
 
     @cached_property
@@ -54,8 +52,7 @@ class Opener:
             self._bundle.onnx(self._precision),
             name,
             threads=self._threads,
-            spin=self._spin,
-            throughput=self._throughput,
+            power=self._power,
             cuda=self._cuda,
         )
 
@@ -136,8 +133,7 @@ class Opener:
             open_bundle(self._bundle.path),
             self._precision,
             threads=self._threads,
-            spin=self._spin,
-            throughput=self._throughput,
+            power=self._power,
             cuda=self._cuda,
         )
 

@@ -88,11 +88,12 @@ class SwitchingBackend:
             BackendError: as `infer`.
         """
         place = self._enter(len(frames))
-        if place.pipelined is None:
+        pipelined = place.pipelined
+        if pipelined is None:
             self.leave(place)
             return Done(self.infer(frames))
         try:
-            pending = place.pipelined.submit(frames)
+            pending = pipelined.submit(frames)
         except BackendError as error:
             return Done(self.rescue(place, frames, error))
         except BaseException:
@@ -188,9 +189,12 @@ class _Place:
 
     def __init__(self, backend: Backend, *, is_spare: bool = False) -> None:
         self.backend = backend
-        self.pipelined = cast(PipelinedBackend, backend) if in_flight(backend) > 1 else None
         self.is_spare = is_spare
         self.users = 0
+
+    @property
+    def pipelined(self) -> PipelinedBackend | None:
+        return cast(PipelinedBackend, self.backend) if in_flight(self.backend) > 1 else None
 
 
 class Done:

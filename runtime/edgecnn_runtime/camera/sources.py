@@ -151,13 +151,14 @@ def _mjpeg(asked: _Asked) -> Source:
 
 def _pipeline(asked: _Asked) -> Source:
     name = asked.name or "pipeline"
-    connect = partial(connect_pipeline, whole_pipeline(asked.plain), name)
+    connect = partial(connect_pipeline, whole_pipeline(asked.plain), name, asked.settings.patience)
     return asked.camera(name, connect, check=FrameCheck(name, repeats=True))
 
 
 def _csi(asked: _Asked) -> Source:
     number, settings = asked.device()
-    connect = partial(connect_pipeline, csi_pipeline(number, settings), f"csi://{number}")
+    pipeline = csi_pipeline(number, settings)
+    connect = partial(connect_pipeline, pipeline, f"csi://{number}", settings.patience)
     return asked.camera(f"csi{number}", connect)
 
 

@@ -50,6 +50,7 @@ def command(
 ) -> int:
     """Collect photographs into class folders: keys switch class, near-duplicates are skipped."""
     from edgecnn_runtime.camera.sources import open_source, split_name
+    from edgecnn_runtime.commands.sinking import browser_of
     from edgecnn_runtime.stream.capture import Keys, collect
     from edgecnn_runtime.stream.collecting import Collector
     from edgecnn_runtime.stream.keys import terminal_keys
@@ -65,7 +66,8 @@ def command(
         collector.choose(begin or (names[0] if len(names) == 1 else None))
         keys = Keys(collector, names, opened.stop)
         stack.enter_context(_stop_on_signals(opened.stop))
-        views = _views(stack, collector, keys, opened, page, headless)
+        host, port = ("127.0.0.1", page) if page is not None else browser_of(source)
+        views = _views(stack, collector, keys, opened, (host, port), headless)
         stack.enter_context(terminal_keys(keys.press))
         on_frame = stack.enter_context(_status(collector, keys))
         try:
@@ -90,17 +92,21 @@ def _views(
     collector: Collector,
     keys: Keys,
     source: Source,
-    port: int | None,
+    address: tuple[str, int],
     headless: bool,
 ) -> list[View]:
-    """The page and the window that were asked for and can be had."""
+    """The page and the window that were asked for and can be had.
+
+    The page that takes a browser's camera has the buttons too. No page where `address` has no host.
+    """
     from edgecnn_runtime.stream.capture import CapturePage, CaptureWindow
     from edgecnn_runtime.stream.preview import window_problem
 
     views: list[View] = []
-    if port is not None:
+    host, port = address
+    if host:
         try:
-            shown = CapturePage(collector, source.name, port)
+            shown = CapturePage(collector, source.name, port, host)
         except OSError as error:
             raise InputError(f"--page {port}: {error.strerror}; name another port") from error
         views.append(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgecnn_runtime.console import JsonOption, console, write_result
@@ -89,7 +90,24 @@ def _rows(found: Diagnosis) -> dict[str, str]:
         rows[label] = found.loads[name] or (
             "does not load" if name in found.broken else "not installed"
         )
-    nothing = "none under /dev/video*" if found.system == "linux" else "by number: --source 0"
-    rows["cameras"] = ", ".join(found.cameras) or nothing
+    rows["cameras"] = "\n".join(_cameras(found))
     rows["window"] = found.window or "can be shown"
     return rows
+
+
+def _cameras(found: Diagnosis) -> Iterator[str]:
+    """A line for each camera, and one for each of its formats."""
+    if found.system != "linux":
+        yield from (camera.name for camera in found.cameras)
+        yield "by number: --source 0; what they can give is told on Linux alone"
+    elif not found.cameras:
+        yield "none under /dev/video*"
+    for camera in found.cameras if found.system == "linux" else ():
+        yield f"{camera.uri}  {camera.name}" + (f" ({camera.driver})" if camera.driver else "")
+        for format in dict.fromkeys(mode.format for mode in camera.modes):
+            sizes = [
+                f"{mode.width}x{mode.height}" + (f" at {mode.fps:g}" if mode.fps else "")
+                for mode in camera.modes
+                if mode.format == format
+            ]
+            yield f"  {format}  {', '.join(sizes)}"

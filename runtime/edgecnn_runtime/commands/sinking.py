@@ -64,11 +64,11 @@ class Asked:
             f"uncertain:{self.keep_uncertain}": self.keep_uncertain,
         }
         asked = [uri for uri, value in named.items() if value is not None]
-        browsers = [f"http://{host}:{port}" for host, port in map(_browser, self.sources) if host]
+        browsers = [f"http://{host}:{port}" for host, port in map(browser_of, self.sources) if host]
         return [*asked, *(uri for uri in browsers if uri not in asked)]
 
 
-def _browser(source: str) -> tuple[str, int]:
+def browser_of(source: str) -> tuple[str, int]:
     """Host and port of a `browser://` source; no host of any other."""
     from edgecnn_runtime.camera.sources import expand, split_name
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecnn_runtime.backends import POWERS, power_of
 from edgecnn_runtime.commands.sinking import (
     Asked,
     EventOption,
@@ -39,14 +40,16 @@ from edgecnn_runtime.console import (
     BackendOption,
     CompileOption,
     JsonOption,
+    PowerOption,
     console,
     write_result,
 )
-from edgecnn_runtime.errors import InputError
+from edgecnn_runtime.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgecnn_runtime.stream.loop import Stream
     from edgecnn_runtime.stream.preview import Window
     from edgecnn_runtime.stream.run import StreamReport
     from edgecnn_runtime.stream.summary import SourceSummary, StreamSummary
@@ -62,7 +65,7 @@ def command(
         typer.Option(
             metavar="URI",
             help="window, FILE.mp4, .avi, .jsonl or .csv, -, http://HOST:PORT (the live page),"
-            " webhook+https://..., mqtt://HOST/TOPIC; repeatable.",
+            " rtsp://:PORT/PATH, webhook+https://..., mqtt://HOST/TOPIC; repeatable.",
         ),
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
@@ -95,6 +98,7 @@ def command(
     open_timeout: OpenTimeoutOption = 10.0,
     rtsp_transport: TransportOption = "tcp",
     decoder: DecoderOption = "auto",
+    power: PowerOption = None,
 ) -> int:
     """Classify or filter a camera, a video or a folder, with the age of every frame."""
     from edgecnn_runtime.camera.settings import settings_of
@@ -123,18 +127,25 @@ def command(
         }
     )
     wanted = wanted_sources(source or [], cameras, settings)
+    if power is None:
+        paced = any(is_live(one.uri) or one.settings.fps for one in wanted)
+        power = "save" if paced else "throughput"
+    elif power not in POWERS:
+        raise unknown_name("power", power, POWERS)
     opened = open_model(
         bundle,
         backend=backend,
         precision=precision,
         threads=threads,
-        throughput=not any(is_live(one.uri) for one in wanted),
+        power=power,
         compile=compile,
         top_k=top_k,
     )
     with (
         opened as classify,
-        Stream(classify, open_sources(wanted), frames=frames, every_frame=every_frame) as stream,
+        Stream(
+            classify, open_sources(wanted), frames=frames, every_frame=every_frame, power=power
+        ) as stream,
     ):
         is_random = classify.manifest.is_random
         window = _window(uris, headless, is_random)
@@ -150,12 +161,18 @@ def command(
                 random_weights=is_random,
                 rotation=rotation_of(rotate_mb, keep_mb),
                 live=live,
+                sources=len(stream.sources),
             )
-            with live_terminal(live):
+            with live_terminal(live, lambda: _power_line(stream)):
                 report = run_stream(stream, sinks, window=window, steady=steady, live=live)
     _print(report, out)
     write_result(report, json)
     return 1 if report.sink_errors else 0
+
+
+def _power_line(stream: Stream) -> str:
+    power = power_of(stream.classifier.backend)
+    return f"power {power}" if power is not None else ""
 
 
 def _window(uris: list[str], headless: bool, is_random: bool) -> Window | None:
@@ -212,6 +229,8 @@ def _print(report: StreamReport, out: Console) -> None:
     )
     since = " or ".join(sorted({one.age_from for one in sources}))
     out.print(f"frame age counts from {since} to result, waiting included")
+    if report.power is not None:
+        out.print(f"power {report.power}: {POWERS[report.power]}")
     out.print(trtexec_lines(report.fps, report.end_to_end), markup=False)
     for sink in report.sinks:
         dropped = f", {sink.dropped} dropped" if sink.dropped else ""

@@ -56,9 +56,11 @@ class CapturePage:
         OSError: the port is taken.
     """
 
-    def __init__(self, collector: Collector, source: str, port: int) -> None:
+    def __init__(
+        self, collector: Collector, source: str, port: int, host: str = "127.0.0.1"
+    ) -> None:
         self._collector, self._source, self._next = collector, source, 0.0
-        self.server = open_server("127.0.0.1", port)
+        self.server = open_server(host, port)
         self.server.capture = collector.state
         self.server.acts["/class"] = self._choose
 

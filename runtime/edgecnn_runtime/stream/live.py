@@ -43,7 +43,8 @@ class Snapshot:
 
     Attributes:
         summary: since the start.
-        minute: each of `STAGES` over the last minute. `minute_fps` is answered frames a second.
+        minute: each of `STAGES` over the last minute. `minute_fps` is answered frames a
+            second, from the first answer.
         latest: by source.
         labels: how often each answer was given, by source.
     """
@@ -74,12 +75,15 @@ class Live:
         self._labels: dict[str, Counter[str]] = {}
         self._events: list[Event] = []
         self._began = perf_counter()
+        self._first: float | None = None  # a camera may let itself be waited for
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._taken = 0.0
 
     def record(self, result: Result) -> None:
         """Count one result. Takes microseconds; the loop's thread calls it."""
+        if self._first is None:
+            self._first = perf_counter()
         recent = self._recent
         for stage in STAGES:
             recent[stage].record(round(getattr(result, f"{stage}_ms") * 1e6))
@@ -96,13 +100,14 @@ class Live:
         with self._lock:
             now = perf_counter()
             if self._snapshot is None or now - self._taken >= FRESH:
-                self._snapshot = self._take(now - self._began)
+                since = now if self._first is None else self._first
+                self._snapshot = self._take(now - self._began, now - since)
                 self._taken = now
             return self._snapshot
 
-    def _take(self, seconds: float) -> Snapshot:
+    def _take(self, seconds: float, answering: float) -> Snapshot:
         minute: dict[str, Histogram] = {s: r.histogram() for s, r in self._recent.items()}
-        covered = min(seconds, covered_seconds())
+        covered = min(answering, covered_seconds())
         return Snapshot(
             utc=datetime.now(timezone.utc),
             seconds=round(seconds, 3),

@@ -19,6 +19,7 @@ from edgecnn_runtime.backends import (
     Pending,
     PipelinedBackend,
     in_flight,
+    set_power,
     shares_cores,
     spent_ns,
 )
@@ -85,8 +86,12 @@ class Stream:
         every_frame: of a live source too, as far as a queue of `QUEUE` reaches.
         batch: how many frames of different sources are inferred at once, at the most; measured at
             the start where None.
+        power: `save` lets the CPU's threads sleep between frames, `latency` lets them wait awake,
+            `throughput` gives each a frame of its own, for files; as the classifier was opened
+            where None. Nothing happens to a GPU.
 
     Raises:
+        InputError: `power` is something else, or `throughput` of a live source.
         SourceError: the source cannot be opened; later, from the loop, that it cannot be read, or
             that none of several can.
     """
@@ -100,8 +105,11 @@ class Stream:
         frames: int | None = None,
         every_frame: bool = False,
         batch: int | None = None,
+        power: str | None = None,
     ) -> None:
         self.classifier = classifier
+        if power is not None:
+            set_power(classifier.backend, power)
         self.sources: list[Source]
         if isinstance(source, (int, str, Path)):
             self.sources = [open_source(source, name=name)]
@@ -109,6 +117,13 @@ class Stream:
             self.sources = [*source] if isinstance(source, Sequence) else [source]
         if not self.sources:
             raise InputError("a stream needs a source, and got none")
+        if power == "throughput" and self.is_live:
+            for opened in self.sources:
+                opened.close()
+            raise InputError(
+                "power 'throughput' runs several frames at once, and a live source has only its"
+                " newest; expected 'save' or 'latency'"
+            )
         self.times = StageTimes()
         self.frame_age = Histogram()
         self.feeds: list[Feed[_Ready]] = [Feed(s, every_frame=every_frame) for s in self.sources]

@@ -53,12 +53,11 @@ class Recording:
             self._open(picture)
         assert self._video is not None
         self._check_space(picture.nbytes)
-        self._video.write(_fitted(picture, self._size))
+        self._video.write(fitted(picture, self._size))
         self._frames += 1
 
     def _open(self, picture: NDArray[np.uint8]) -> None:
-        # Codecs that halve the colour want even sides.
-        self._size = (picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2)
+        self._size = even(picture)
         codec = cv2.VideoWriter.fourcc(*VIDEO_SUFFIXES[self._path.suffix.lower()])
         with quiet_opencv():
             self._video = cv2.VideoWriter(str(self._part), codec, self._fps, self._size)
@@ -157,7 +156,12 @@ class VideoFile:
             recording.close()
 
 
-def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def even(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height of a film of such pictures: codecs that halve the colour want even sides."""
+    return picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2
+
+
+def fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Scale into (width, height) with the aspect kept, the rest black."""
     width, height = size
     if picture.shape[:2] == (height, width):

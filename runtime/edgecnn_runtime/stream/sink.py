@@ -65,6 +65,7 @@ class Sink:
         lossless: a full queue makes the stream wait (files); otherwise the oldest result is dropped
             and counted, so that a slow disk never slows a camera.
         takes: which results it wants; all where None.
+        waiting: how many results may wait.
     """
 
     def __init__(
@@ -74,11 +75,12 @@ class Sink:
         *,
         lossless: bool,
         takes: Callable[[Result], bool] | None = None,
+        waiting: int = WAITING,
     ) -> None:
         self.uri = uri
         self._writer = writer
         self._takes = takes
-        self._queue: Handoff[Result] = Handoff(WAITING, lossless=lossless)
+        self._queue: Handoff[Result] = Handoff(waiting, lossless=lossless)
         self._frames = self._lost = 0
         self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"edgecnn-sink {uri}", daemon=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from edgecnn_runtime.camera.sources import expand, redacted
 from edgecnn_runtime.errors import InputError, unknown_name
@@ -14,7 +14,7 @@ from edgecnn_runtime.stream.recording import VIDEO_SUFFIXES, VideoFile
 from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.rotation import MB, Rotation
 from edgecnn_runtime.stream.selection import SELECTIONS, Selection
-from edgecnn_runtime.stream.sink import Sink, SinkSummary, UndeliveredError, Writer
+from edgecnn_runtime.stream.sink import WAITING, Sink, SinkSummary, UndeliveredError, Writer
 from edgecnn_runtime.stream.text_files import CsvLine, JsonLine, TextFile
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ __all__ = ["Options", "Sink", "SinkSummary", "UndeliveredError", "Writer", "open
 
 TAKEN = (
     "window, FILE.mp4, FILE.avi, FILE.jsonl, FILE.csv, - for JSON lines on standard output,"
-    " http://HOST:PORT for the live page, webhook+https://HOST/PATH, mqtt://HOST/TOPIC,"
-    " events:FOLDER or uncertain:FOLDER"
+    " http://HOST:PORT for the live page, rtsp://[HOST]:PORT/PATH, webhook+https://HOST/PATH,"
+    " mqtt://HOST/TOPIC, events:FOLDER or uncertain:FOLDER"
 )
 
 
@@ -66,6 +66,7 @@ def open_sinks(
     random_weights: bool = False,
     rotation: Rotation | None = None,
     live: Live | None = None,
+    sources: int = 1,
 ) -> list[Sink]:
     """Open sinks, each in a thread of its own.
 
@@ -73,6 +74,7 @@ def open_sinks(
         uris: what `TAKEN` lists; may hold `${ENV}`. After a `?`: `rotate_mb`, `rotate_s` and
             `keep_mb` for files; `on=frame|change|event` and `every=SECONDS` for webhook and MQTT,
             and `qos` for the latter; `token` for the page.
+        sources: how many are streamed; their frames may be answered all at once.
 
     Raises:
         InputError: an unknown kind, or a file that cannot be made. Nothing is left open.
@@ -92,6 +94,7 @@ def open_sinks(
             one.writer,
             lossless=lossless and not one.never_waits,
             takes=one.takes,
+            waiting=max(WAITING, 2 * sources),
         )
         for one in opened
     ]
@@ -178,6 +181,25 @@ def _open_page(uri: str, plain: str, options: Options) -> _Opened:
     return _Opened(f"http://{parts.netloc.rpartition('@')[2]}", page, never_waits=True)
 
 
+def _open_rtsp(uri: str, plain: str, options: Options) -> _Opened:
+    from edgecnn_runtime.stream.rtsp.process import Address
+    from edgecnn_runtime.stream.rtsp.writer import Rtsp
+
+    parts = _split(plain, uri)
+    if parts.query:
+        raise InputError(f"sink {redacted(uri)} has options, and takes none")
+    address = Address(
+        parts.hostname or "127.0.0.1",
+        8554 if parts.port is None else parts.port,
+        parts.path.rstrip("/") or "/live",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )
+    served = Rtsp(address, fps=options.fps, random_weights=options.random_weights)
+    shown = f"rtsp://{address.host}:{address.port}{address.path}"
+    return _Opened(shown, served, never_waits=True)
+
+
 def _open_events(uri: str, plain: str, options: Options) -> _Opened:
     from edgecnn_runtime.stream.kept_frames import EventFrames
 
@@ -194,6 +216,7 @@ def _open_uncertain(uri: str, plain: str, options: Options) -> _Opened:
 
 KINDS: dict[str, Callable[[str, str, Options], _Opened]] = {
     "http": _open_page,
+    "rtsp": _open_rtsp,
     "webhook+http": _open_webhook,
     "webhook+https": _open_webhook,
     "mqtt": _open_mqtt,
@@ -219,16 +242,21 @@ def _parts(
     url: str, ours: Sequence[str], uri: str
 ) -> tuple[SplitResult, dict[str, str], dict[str, str]]:
     """An URL, what in its query is for us, and the rest of it."""
-    try:
-        parts = urlsplit(url)
-        assert parts.port is None or parts.port >= 0
-    except ValueError as error:
-        raise InputError(f"sink {redacted(uri)}: {error}") from error
+    parts = _split(url, uri)
     if not parts.hostname:
         raise InputError(f"sink {redacted(uri)} names no host; expected {TAKEN}")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     mine = {name: query.pop(name) for name in ours if name in query}
     return parts, mine, query
+
+
+def _split(url: str, uri: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        assert parts.port is None or parts.port >= 0
+    except ValueError as error:
+        raise InputError(f"sink {redacted(uri)}: {error}") from error
+    return parts
 
 
 def _refuse_rest(query: dict[str, str], known: Sequence[str], uri: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from edgecnn_runtime.backends import power_of
 from edgecnn_runtime.latency.stages import Percentiles, Stages
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class StreamSummary:
         end_to_end: the three stages of a frame together, without waiting.
         frame_age: from capture or arrival until the result, waiting included.
         weights: as in the manifest; `random` means that the answers mean nothing.
+        power: one of `backends.POWERS`; None of a GPU.
     """
 
     frames: int
@@ -56,6 +58,7 @@ class StreamSummary:
     backend: str
     model: str
     weights: str
+    power: str | None
 
 
 def summarise(stream: Stream) -> StreamSummary:
@@ -88,4 +91,5 @@ def summarise(stream: Stream) -> StreamSummary:
         backend=stream.classifier.backend.name,
         model=manifest.model.name,
         weights=manifest.weights,
+        power=power_of(stream.classifier.backend),
     )

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn_runtime.backends import in_flight, spent_ns
-from edgecnn_runtime.backends.ort.parallel import MOST, ParallelOrtBackend
+from edgecnn_runtime.backends.ort.cpu import MOST, CpuBackend
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.stream.loop import Stream
 
@@ -18,13 +18,13 @@ Frames = list[NDArray[np.uint8]]
 
 
 def for_files(bundle: Path, threads: int) -> Classifier:
-    return Classifier.open(bundle, backend="onnxruntime", threads=threads, throughput=True)
+    return Classifier.open(bundle, backend="onnxruntime", threads=threads, power="throughput")
 
 
 def test_each_answer_belongs_to_its_frame(bundle: Path, pan: Frames) -> None:
     with for_files(bundle, 3) as classify:
         backend = classify.backend
-        assert isinstance(backend, ParallelOrtBackend)
+        assert isinstance(backend, CpuBackend)
         inputs = [classify.preprocess(frame)[None] for frame in pan]
         pending = [backend.submit(one) for one in inputs]
         for one, waiting in zip(inputs, pending, strict=True):
@@ -75,7 +75,7 @@ def test_what_is_on_its_way_is_given_up_when_it_is_closed(bundle: Path, clip: Pa
 def test_a_filter_is_drawn_in_order_too(filter_bundle: Path, clip: Path, threads: int) -> None:
     from edgecnn_runtime.opening import open_model
 
-    with open_model(filter_bundle, threads=threads, throughput=True) as draw:
+    with open_model(filter_bundle, threads=threads, power="throughput") as draw:
         for result in Stream(draw, clip, frames=5):
             assert result.picture is not None
             assert np.array_equal(result.picture, draw(result.frame))

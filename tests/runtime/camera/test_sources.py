@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgecnn_runtime.camera import gst_binding
 from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.camera.sources import expand, open_source, redacted, split_name
 from edgecnn_runtime.errors import InputError, SourceError
@@ -130,10 +131,13 @@ def test_a_scheme_that_is_not_read_names_what_is() -> None:
 
 
 @pytest.mark.parametrize("uri", ["csi://0", "videotestsrc ! fakesink"])
-def test_an_opencv_without_gstreamer_is_one_line(uri: str) -> None:
+def test_an_opencv_without_gstreamer_and_no_binding_is_one_line(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gst_binding, "pythons", lambda: iter(()))
     if cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         pytest.skip("this OpenCV has GStreamer")
-    with pytest.raises(SourceError, match="needs an OpenCV that was built with GStreamer") as got:
+    with pytest.raises(SourceError, match="needs GStreamer's binding for Python") as got:
         open_source(uri)
     assert "\n" not in str(got.value)
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -82,3 +85,22 @@ def test_a_signal_ends_the_session_with_its_split_made(
     (x,) = json.loads(result.read_text())["classes"]
     assert x["val"] == len(list((out / "val" / "x").iterdir())) > 0
     assert x["train"] == len(list((out / "train" / "x").iterdir()))
+
+
+def test_the_page_that_takes_a_browsers_camera_has_the_buttons_too(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "edgecnn_runtime", "capture", "--headless"]
+    command += ["--source", f"browser://{port}", "--out", str(tmp_path), "--classes", "apple,pear"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = {"capture": None}
+    while process.poll() is None and not state["capture"]:
+        with (
+            suppress(OSError),
+            urlopen(f"http://127.0.0.1:{port}/state.json", timeout=20) as answer,
+        ):
+            state = json.load(answer)
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert "pear" in json.dumps(state["capture"])

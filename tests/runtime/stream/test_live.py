@@ -13,6 +13,7 @@ from rich.console import Console
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.latency.histogram import Histogram
 from edgecnn_runtime.latency.recent import Recent
+from edgecnn_runtime.stream import live as live_module
 from edgecnn_runtime.stream.live import STAGES, Live
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.run import run_stream
@@ -123,3 +124,18 @@ def test_nothing_is_drawn_where_there_is_no_terminal(
         run_stream(stream, live=live)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_frames_a_second_count_from_the_first_answer_and_not_from_the_wait_for_it(
+    classify: Classifier, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(live_module, "perf_counter", lambda: now[0])
+    stream = Stream(classify, clip)
+    live = Live(stream.summary)
+    assert live.snapshot().minute_fps == 0
+    now[0] = 110.0  # a browser whose camera is not yet sent
+    for result in stream:
+        live.record(result)
+    now[0] = 112.0
+    assert live.snapshot().minute_fps == 20

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecnn_runtime.camera.settings import settings_of
 from edgecnn_runtime.camera.several import Wanted, open_sources
-from edgecnn_runtime.camera.source import Captured, Source
+from edgecnn_runtime.camera.source import Captured, Source, stamped
 from edgecnn_runtime.camera.synthetic import Synthetic, SyntheticSource, burned
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import SourceError
@@ -92,6 +92,44 @@ def test_eight_cameras_share_one_engine_evenly_and_one_that_dies_leaves_the_othe
     assert min(frames) >= 0.9 * max(frames)
     for result in results[::20]:
         assert result.predictions == classify(result.frame)
+
+
+class Ready:
+    """A live camera that always has a frame: who gets a turn, the loop alone decides."""
+
+    is_live, age_from, fps, reconnects, errors, dropped = True, "arrival", None, 0, 0, 0
+
+    def __init__(self, name: str, frame: NDArray[np.uint8]) -> None:
+        self.name, self._frame = name, frame
+        self._index = -1
+        self._stopped = threading.Event()
+
+    def read(self) -> Captured | None:
+        self._index += 1
+        self._stopped.wait(0.0005)
+        return None if self._stopped.is_set() else stamped(self._frame, self._index)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_eight_cameras_that_all_have_a_frame_take_turns(
+    classify: Classifier, photographs: dict[str, NDArray[np.uint8]], batch: int
+) -> None:
+    """By counts and not by the clock: the engine is always too slow for all of them."""
+    frame = photographs["coffee"]
+    stream = Stream(classify, [Ready(f"camera-{n}", frame) for n in range(8)], batch=batch)
+    turns: list[str] = []
+    for result in stream:
+        turns.append(result.source)
+        threading.Event().wait(0.002)
+        if len(turns) == 240:
+            break
+    counts = [turns[16:].count(f"camera-{n}") for n in range(8)]
+    assert min(counts) >= 0.9 * max(counts), counts
 
 
 def test_a_source_that_is_slow_to_answer_for_all_gets_no_more_than_its_turn(

@@ -75,6 +75,25 @@ def test_recordings_stay_within_their_limit(
     assert all(frames_in(path) > 0 for path in files)
 
 
+def test_the_answers_to_eight_cameras_at_once_are_all_written(
+    results: list[Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come in one batch, before a writer has had time for the first."""
+    let_go = threading.Event()
+    write = TextFile.write
+
+    def late(self: TextFile, result: Result) -> None:
+        let_go.wait(20)
+        write(self, result)
+
+    monkeypatch.setattr(TextFile, "write", late)
+    (sink,) = open_sinks([str(tmp_path / "x.jsonl")], lossless=False, sources=8)
+    for result in results[:16]:
+        sink.put(result)
+    let_go.set()
+    assert (sink.close().frames, sink.summary().dropped) == (16, 0)
+
+
 def test_a_sink_that_fails_is_said_once_and_the_stream_goes_on(
     classify: Classifier, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from edgecnn_runtime.backends import ENGINE_BACKENDS
 from edgecnn_runtime.backends import cuda as gpu
 from edgecnn_runtime.backends.ort.bound import BoundOrtBackend, can_bind
-from edgecnn_runtime.backends.ort.parallel import MOST, ParallelOrtBackend
+from edgecnn_runtime.backends.ort.cpu import CpuBackend
 from edgecnn_runtime.backends.ort.providers import (
     PROVIDERS,
     did_not_start,
@@ -41,8 +41,7 @@ def open_ort(
     *,
     precision: str | None = None,
     threads: int | None = None,
-    spin: bool = False,
-    throughput: bool = False,
+    power: str = "save",
     cuda: str = "auto",
     graphs: bool = True,
     caches: Caches | None = None,
@@ -56,10 +55,8 @@ def open_ort(
         name: a provider of `PROVIDERS`; `auto` is CUDA where there is a GPU and it starts, else
             the CPU. TensorRT's are never taken unasked: they compile before the first answer.
         precision: of the graph, as the manifest has it; see `settings_for`.
-        spin: let the CPU's threads wait awake between frames: 5% faster where one frame follows the
-            other, and mere heat at a camera's rate.
-        throughput: on the CPU, run several batches at once, each in one thread; see
-            `ParallelOrtBackend`.
+        power: of the CPU, one of `POWERS`; see `CpuBackend`. To wait awake is 5% faster where one
+            frame follows the other, and mere heat at a camera's rate.
         cuda: the binding that moves frames to the GPU; see `open_cuda`.
         graphs: let the CUDA provider capture the network where all of it is on the GPU.
         caches: gives a folder, by a name, for the engines that TensorRT's providers compile.
@@ -83,18 +80,13 @@ def open_ort(
         has_cuda = PROVIDERS["onnxruntime-cuda"].ep in ort.get_available_providers()
         if has_cuda and gpu.compute_capability() is not None:
             try:
-                return _open_cuda(path, _options(precision, threads, spin), cuda, graphs)
+                return _open_cuda(path, _options(precision, threads), cuda, graphs)
             except BackendError as error:
                 log.warning("%s; running on the CPU", error)
     require(name)
-    at_once = min(threads or cores(), MOST)
-    if name == "onnxruntime" and throughput and at_once > 1:
-        options = _options(precision, 1, spin)
-        session = _session(path, name, options, [PROVIDERS[name].ep])
-        return ParallelOrtBackend(session, name, at_once)
-    options = _options(precision, threads, spin)
     if name == "onnxruntime":
-        return OrtBackend(_session(path, name, options, [PROVIDERS[name].ep]), name)
+        return _open_cpu(path, precision, threads or cores(), power)
+    options = _options(precision, threads)
     if name == "onnxruntime-cuda":
         return _open_cuda(path, options, cuda, graphs)
     if name == "onnxruntime-tensorrt":
@@ -102,7 +94,16 @@ def open_ort(
     return _open_plugin(path, options, caches)
 
 
-def _options(precision: str | None, threads: int | None, spin: bool) -> Any:
+def _open_cpu(path: Path, precision: str | None, threads: int, power: str) -> OrtBackend:
+    def open_session(power: str) -> Any:
+        one_each = power == "throughput"
+        options = _options(precision, 1 if one_each else threads, spin=power == "latency")
+        return _session(path, "onnxruntime", options, [PROVIDERS["onnxruntime"].ep])
+
+    return CpuBackend(open_session, power, threads)
+
+
+def _options(precision: str | None, threads: int | None, spin: bool = False) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = threads or cores()

@@ -36,6 +36,19 @@ def load() -> Any:
     return openvino
 
 
+@cache
+def core() -> Any:
+    """OpenVINO's core, which stays until the process ends.
+
+    Its CPU plugin gives the thread that made it a stack for signals and frees that with itself, in
+    whichever thread that is: the next signal would then end the process.
+
+    Raises:
+        BackendError: as `load`.
+    """
+    return load().Core()
+
+
 def version() -> str:
     """OpenVINO's, as 2026.4.1."""
     return str(load().__version__).partition("-")[0]

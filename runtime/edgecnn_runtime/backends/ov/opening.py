@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn_runtime.atomic import atomic_write
-from edgecnn_runtime.backends.ov.loading import load, reason, version
+from edgecnn_runtime.backends.ov.loading import core, load, reason, version
 from edgecnn_runtime.backends.ov.session import OvBackend
 from edgecnn_runtime.errors import BundleError, NoKernelError
 from edgecnn_runtime.latency.device import cores
@@ -80,7 +80,7 @@ class _Compiler:
     """Compiles one graph, or takes what was compiled before."""
 
     def __init__(self, path: Path, settings: dict[str, Any], threads: int) -> None:
-        self._core = load().Core()
+        self._core = core()
         self._path = path
         self._settings = settings
         self._all = {**settings, "INFERENCE_NUM_THREADS": threads}

@@ -1,0 +1,1 @@
+"""The annotated stream over RTSP, by GStreamer's server in a process of its own."""
