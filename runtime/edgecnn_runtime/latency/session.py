@@ -103,7 +103,7 @@ class Session:
             found,
             network=network_of(self.candidate, self.model),
             threads=way.threads,
-            frame_size=self.frames[0].shape[:2],
+            frame_size=(self.frames[0].shape[0], self.frames[0].shape[1]),
             conditions=watch.conditions,
             energy=watch.energy(way.frames),
             memory=memory,
