@@ -9,7 +9,8 @@ from harness import HERE
 
 BENCHMARKS = (
     *("start_up", "stream_by_hand", "throughput_bound", "ultralytics_ratio"),
-    *("camera_cpu", "frame_age", "eight_cameras", "rtsp_restarts", "soak"),
+    *("camera_cpu", "frame_age", "eight_cameras", "rtsp_restarts"),
+    *("profile_truth", "profile_vs_loops", "soak"),
 )
 
 

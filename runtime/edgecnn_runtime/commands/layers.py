@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from edgecnn_runtime.commands.profile import camera_frames, show
+from edgecnn_runtime.commands.profile_text import show
 from edgecnn_runtime.console import write_result
 from edgecnn_runtime.errors import BackendError
 
@@ -16,51 +14,45 @@ if TYPE_CHECKING:
     from edgecnn_runtime.backends import Backend
     from edgecnn_runtime.latency.layers import LayerProfile, LayerTime, LayerTimes
     from edgecnn_runtime.latency.peaks import Peaks
+    from edgecnn_runtime.latency.session import Candidate, Way
 
 
 def profile_layers(
-    bundle: str,
-    backend: str,
-    precision: str | None,
-    threads: int | None,
-    size: tuple[int, int] | None,
-    count: int,
-    out: Console,
-    json: str | None,
+    candidate: Candidate, way: Way, out: Console, json: str | None, html: str | None
 ) -> None:
     """Measure whole frames first, then the layers of the same frames; print and write both.
 
     Raises:
         BackendError: the backend cannot tell what a layer takes.
     """
-    from edgecnn_runtime.latency.device import device_of
     from edgecnn_runtime.latency.layers import layer_profile
-    from edgecnn_runtime.latency.profile import profile
     from edgecnn_runtime.latency.report import progress
-    from edgecnn_runtime.opening import open_model
+    from edgecnn_runtime.latency.session import Session
 
-    frames = camera_frames(bundle, size)
-    began = perf_counter()
-    with ExitStack() as stack:
-        model = open_model(bundle, backend=backend, precision=precision, threads=threads)
-        stack.callback(model.close)
-        load_ms = (perf_counter() - began) * 1e3
-        timed = _timed(model.backend, bundle, precision, threads)
-        device = device_of(model.backend.name)
-        tick = stack.enter_context(progress(model.backend.name, count))
-        whole = profile(model, frames, count=count, device=device, load_ms=load_ms, on_frame=tick)
-        inputs = [model.preprocess(frame) for frame in frames]
-        measured = timed.time_layers(inputs, count)
+    bundle, precision = candidate.bundle, candidate.precision
+    with Session(candidate, way) as session:
+        timed = _timed(session.model.backend, bundle, precision, way.threads)
+        with progress(bundle, way.frames) as tick:
+            whole = session.measure(tick)
+        inputs = [session.model.preprocess(frame) for frame in session.frames]
+        measured = timed.time_layers(inputs, way.frames)
+    in_fp32 = (whole.backend, measured.precision) == ("onnxruntime", "int8")
     layers = layer_profile(
         measured,
         backend=whole.backend,
-        device=device,
+        device=whole.device,
         infer_ms=whole.stages.infer.p50,
         end_to_end_ms=whole.end_to_end.p50,
-        peaks=_peaks(whole.backend),
+        peaks=_peaks(whole.backend, way.threads),
+        computed_in="fp32" if in_fp32 else None,
     )
     show(whole, out)
     show_layers(layers, out)
+    if html:
+        from edgecnn_runtime.latency.page import write_page
+        from edgecnn_runtime.latency.turns import Comparison
+
+        write_page(Comparison([whole], [], [], "one process"), html, layers)
     write_result({"profile": whole, "layers": layers}, json)
 
 
@@ -89,14 +81,16 @@ def _timed(backend: Backend, bundle: str, precision: str | None, threads: int | 
     return OrtLayers(opened.file(graph), precision=graph.precision, threads=threads)
 
 
-def _peaks(backend: str) -> Peaks | None:
-    """Of the GPU, where one computes. What a CPU can do at the most is not stated anywhere."""
+def _peaks(backend: str, threads: int | None) -> Peaks | None:
+    """What this machine reaches; of a GPU where that cannot be measured, what is published."""
+    from edgecnn_runtime.latency.measured import measured_peaks
     from edgecnn_runtime.latency.peaks import peaks_of
     from edgecnn_runtime.machine.driver import find_driver
     from edgecnn_runtime.machine.jetson import find_jetson
 
-    if backend == "onnxruntime":
-        return None
+    found = measured_peaks(backend, threads)
+    if found is not None or backend == "onnxruntime":
+        return found
     gpus, jetson = find_driver().gpus, find_jetson()
     return peaks_of(gpus[0], jetson.board if jetson else "") if gpus else None
 
@@ -128,10 +122,18 @@ def show_layers(found: LayerProfile, out: Console) -> None:
     if found.peaks:
         p = found.peaks
         memory = f"{p.gb_per_s:g} GB/s" if p.gb_per_s else "memory unknown"
+        caches = "".join(f", {x.gb_per_s:g} within {x.bytes / 2**20:g} MB" for x in p.levels)
+        published = p.source == "published"
+        most = "the most at the highest clocks" if published else "the most measured here"
         out.print(
-            f"the most at the highest clocks: FP32 {p.fp32:g}, FP16 {p.fp16:g}, INT8 {p.int8:g}"
-            f" tera-operations a second, {memory}"
+            f"{most}: FP32 {p.fp32:g}, FP16 {p.fp16:g}, INT8 {p.int8:g}"
+            f" tera-operations a second, {memory}{caches}"
         )
+        if found.least_ms:
+            out.print(
+                f"by the roofline all layers take {found.least_ms:.3f} ms at the least,"
+                f" {found.least_ms / found.layers_ms:.0%} of what they took"
+            )
     _show_rest(found, out)
 
 

@@ -97,6 +97,7 @@ class LayerProfile:
         end_to_end_ms: a frame with preprocessing and postprocessing, not profiled.
         precision: that was asked for; each layer has its own.
         peaks: the hardware's, None where they are not known.
+        least_ms: what all layers take at the least; None where that of one is not known.
     """
 
     backend: str
@@ -109,6 +110,7 @@ class LayerProfile:
     infer_ms: float
     end_to_end_ms: float
     peaks: Peaks | None
+    least_ms: float | None = None
 
 
 def layer_profile(
@@ -119,20 +121,25 @@ def layer_profile(
     infer_ms: float,
     end_to_end_ms: float,
     peaks: Peaks | None = None,
+    computed_in: str | None = None,
 ) -> LayerProfile:
     """Sum up what a `LayerTimes` measured.
 
     Args:
+        computed_in: the precision of the sums, where the graph's is another: ONNX Runtime computes
+            an INT8 graph for TensorRT in FP32.
         infer_ms, end_to_end_ms: medians of the same frames without profiling.
     """
     columns = list(zip(*measured.times_ms, strict=True))
     medians = [median(column) for column in columns]
     total = sum(medians) or 1.0
     rows = [
-        _row(layer, fmean(column), p50, p50 / total, measured.precision, peaks)
+        _row(layer, fmean(column), p50, p50 / total, computed_in or measured.precision, peaks)
         for layer, p50, column in zip(measured.layers, medians, columns, strict=True)
     ]
+    least = [row.least_ms for row in rows if row.least_ms is not None]
     return LayerProfile(
+        least_ms=round(sum(least), 5) if len(least) == len(rows) else None,
         backend=backend,
         device=device,
         precision=measured.precision,
@@ -168,9 +175,9 @@ def _row(
 
 def roofline(layer: Layer, precision: str, peaks: Peaks) -> tuple[Bound | None, float | None]:
     """(what bounds a layer, the least time in ms); (None, None) where its bytes are not known."""
-    if layer.bytes is None or not peaks.gb_per_s:
+    if layer.bytes is None or not (gb_per_s := peaks.rate(layer.bytes)):
         return None, None
-    memory = layer.bytes / (peaks.gb_per_s * 1e6)
+    memory = layer.bytes / (gb_per_s * 1e6)
     rate = peaks.tera(precision)
     if not layer.macs or rate is None:
         return "memory", memory

@@ -1,4 +1,4 @@
-"""What a GPU can do at the most, from what its driver states and NVIDIA publishes."""
+"""The most that a machine can do; of a GPU, from what its driver states and NVIDIA publishes."""
 
 from __future__ import annotations
 
@@ -41,23 +41,39 @@ SMALL_NANO_MB = 5_000  # the Orin Nano with 4 GB has half the bus
 
 
 @dataclass(frozen=True)
+class Level:
+    """How fast a working set of so many bytes is read and written: it fits into some cache."""
+
+    bytes: int
+    gb_per_s: float
+
+
+@dataclass(frozen=True)
 class Peaks:
-    """The most that a GPU can do at its highest clocks, in dense tera-operations and GB a second.
+    """The most that a machine can do, in dense tera-operations and GB a second.
 
     Attributes:
         gb_per_s: of its memory; None where it is not known.
+        levels: of its caches, the smallest first.
+        source: `measured` here, or `published` for its highest clocks.
     """
 
     fp32: float
     fp16: float
     int8: float
     gb_per_s: float | None
+    levels: tuple[Level, ...] = ()
+    source: str = "published"
+
+    def rate(self, size: int) -> float | None:
+        """GB a second for a layer that reads and writes so many bytes."""
+        fits = (level.gb_per_s for level in self.levels if size <= level.bytes)
+        return next(fits, self.gb_per_s)
 
     def tera(self, precision: str) -> float | None:
         """The peak for a graph's precision, as the manifest has it; None for another."""
-        return {"fp32": self.fp32, "fp16": self.fp16, "bf16": self.fp16, "int8": self.int8}.get(
-            precision
-        )
+        rates = {"fp32": self.fp32, "fp16": self.fp16, "bf16": self.fp16}
+        return {**rates, "int8": self.int8, "int8-cpu": self.int8}.get(precision)
 
 
 def peaks_of(gpu: Gpu, board: str = "") -> Peaks | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgecnn_runtime.backends import ENGINE_BACKENDS, REFERENCES
 from edgecnn_runtime.latency.report import digits
 
 if TYPE_CHECKING:
@@ -34,22 +33,15 @@ class Row:
     ratio: float
 
 
-def side_by_side(
-    profiles: Sequence[Profile], target: str, precision: str | None = None
-) -> list[Row]:
-    """The rows of profiles that were measured of one target, in the same way.
-
-    Args:
-        target: a bundle or a run folder.
-        precision: that was asked for.
-    """
+def side_by_side(profiles: Sequence[Profile]) -> list[Row]:
+    """The rows of profiles that were measured in the same way."""
     if not profiles:
         return []
     first = profiles[0].end_to_end.p50
     return [
         Row(
             backend=p.backend,
-            precision=_precision(p.backend, target, precision),
+            precision=p.network.precision if p.network else "-",
             p50_ms=p.end_to_end.p50,
             p99_ms=p.end_to_end.p99,
             throughput_fps=p.throughput_fps,
@@ -57,17 +49,6 @@ def side_by_side(
         )
         for p in profiles
     ]
-
-
-def _precision(backend: str, target: str, precision: str | None) -> str:
-    if backend in REFERENCES:
-        return "fp32"
-    from edgecnn_runtime.bundle import open_bundle
-
-    graphs = [graph.precision for graph in open_bundle(target).manifest.onnx]
-    if backend in ENGINE_BACKENDS:  # no engine is compiled from a graph that is for CPUs
-        graphs = [name for name in graphs if name != "int8-cpu"] or graphs
-    return precision or (graphs[0] if graphs else "-")
 
 
 def show_side_by_side(rows: Sequence[Row], skipped: Mapping[str, str], out: Console) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from edgecnn_runtime.latency.histogram import Histogram
+
+FRACTIONS = (0.5, 0.9, 0.95, 0.99, 0.999)
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,17 @@ class Percentiles:
     @classmethod
     def of(cls, histogram: Histogram) -> Percentiles:
         """The percentiles of what a histogram holds; zeros where it is empty."""
-        found = histogram.percentiles_ns(0.5, 0.9, 0.95, 0.99, 0.999)
+        found = histogram.percentiles_ns(*FRACTIONS)
         exact = (histogram.min_ns, histogram.max_ns)
         return cls(*(round(ns / 1e6, 4) for ns in (histogram.mean_ns, *found, *exact)))
+
+    @classmethod
+    def of_samples(cls, samples_ms: Sequence[float]) -> Percentiles:
+        """The exact ones: each is the smallest sample that so large a share does not exceed."""
+        rising = sorted(samples_ms)
+        count = len(rising)
+        found = [rising[max(1, math.ceil(round(part * count, 6))) - 1] for part in FRACTIONS]
+        return cls(*(round(ms, 4) for ms in (fmean(rising), *found, rising[0], rising[-1])))
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,24 @@ class Stages:
     preprocess: Percentiles
     infer: Percentiles
     postprocess: Percentiles
+
+    @classmethod
+    def of_samples(cls, samples: StageSamples) -> Stages:
+        """The exact percentiles of each."""
+        return cls(
+            Percentiles.of_samples(samples.preprocess),
+            Percentiles.of_samples(samples.infer),
+            Percentiles.of_samples(samples.postprocess),
+        )
+
+
+@dataclass(frozen=True)
+class StageSamples:
+    """Milliseconds of each measured frame, in order."""
+
+    preprocess: list[float]
+    infer: list[float]
+    postprocess: list[float]
 
 
 class StageTimes:

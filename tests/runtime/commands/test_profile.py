@@ -7,6 +7,7 @@ import pytest
 
 from edgecnn_runtime.backends import BACKENDS, REFERENCES
 from edgecnn_runtime.cli import run
+from edgecnn_runtime.latency import baseline
 
 
 def test_a_profile_is_printed_and_written(
@@ -71,8 +72,9 @@ def test_layers_are_told_against_the_whole_frame(
     assert sum(layer["share"] for layer in layers["layers"]) == pytest.approx(1, abs=1e-3)
     assert 0 < layers["layers_ms"] <= layers["run_ms"]
     assert layers["infer_ms"] == written["profile"]["stages"]["infer"]["p50"]
-    assert layers["peaks"] is None, "nobody states what a CPU can do"
-    assert layers["layers"][0]["bound"] is None
+    assert layers["peaks"]["source"] == "measured"
+    assert layers["layers"][0]["bound"] == "memory", "a cast computes nothing"
+    assert "by the roofline" in out
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,13 @@ def test_layers_are_told_against_the_whole_frame(
         (["--frame-size", "640"], "expected WIDTHxHEIGHT"),
         (["--rate", "30", "--idle", "1"], "give one of them"),
         (["--backend", "onnxruntme"], "did you mean 'onnxruntime'"),
+        (["--backend", "onnxruntime,tensort"], "did you mean 'tensorrt'"),
+        (["--keep-warm", "infer"], "there are none; add --rate FPS or --idle S"),
+        (["--idle", "1", "--keep-warm", "spinn"], "did you mean 'spin'"),
+        (["--batch", "1,two"], "expected sizes from 1 to 4096"),
+        (["--layers", "--turns", "2"], "leave out --rate, --idle, --turns"),
+        (["--against", "old.json", "--backend", "all"], "compares one bundle on one backend"),
+        (["--against", "absent.json"], "no baseline at absent.json"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_status_2(
@@ -96,3 +105,67 @@ def test_a_wrong_argument_is_one_line_and_status_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_two_bundles_take_turns_in_processes_of_their_own(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result, page, table = (tmp_path / name for name in ("p.json", "p.html", "p.csv"))
+    files = ["--json", str(result), "--html", str(page), "--csv", str(table)]
+    options = ["--turns", "2", "--frames", "10", "--batch", "1,2"]
+    assert run(["profile", str(bundle), str(bundle), *options, *files]) == 0
+    out = capsys.readouterr().out
+    assert "colour.bundle #2 takes" in out
+    assert "End to end, processes in turn" in out
+    written = json.loads(result.read_text())
+    first, second = written["profiles"]
+    assert first["frames"] == second["frames"] == 10
+    assert first["turns"] == len(first["blocks_ms"]) == 2
+    assert [rate["batch"] for rate in first["batches"]] == [1, 2]
+    assert first["memory"]["peak_mb"] > first["memory"]["opening_mb"] > 0
+    (ratio,) = written["ratios"]
+    assert ratio["low"] <= ratio["ratio"] <= ratio["high"]
+    assert page.read_text().count("<svg") == 6
+    assert len(table.read_text().splitlines()) == 3
+    assert table.read_text().startswith("bundle,precision,backend,")
+
+
+def test_what_a_process_of_a_turn_refuses_is_said_in_one_line(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--precision", "fp32,int8", "--frames", "5"]
+    assert run(["profile", str(bundle), *options]) == 2
+    error = capsys.readouterr().err
+    assert "has no ONNX graph of precision int8" in error
+    assert error.count("\n") == 1
+
+
+def test_a_baseline_is_held_to_and_the_verdict_is_the_exit_status(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(baseline, "disturbed", lambda now, then: [])  # other tests may run
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    options = ["--frames", "20", "--turns", "2", "--tolerance", "1000"]
+    assert run(["profile", str(bundle), *options, "--json", str(old)]) == 0
+    kept = json.loads(old.read_text())
+    kept["conditions"]["yardstick_ms"] = [0, 0]  # the clock of a busy machine may have changed
+    old.write_text(json.dumps(kept))
+    hold = ["--against", str(old)]
+    assert run(["profile", str(bundle), *options, *hold, "--json", str(new)]) == 0
+    assert "No change beyond the noise" in capsys.readouterr().out
+    verdict = json.loads(new.read_text())["against"]
+    assert not verdict["is_regression"]
+    assert verdict["tolerance"] == 10
+
+    kept["samples_ms"] = [ms / 100 for ms in kept["samples_ms"]]
+    old.write_text(json.dumps(kept))
+    assert run(["profile", str(bundle), *options, *hold]) == 1
+    assert "REGRESSION: the median is" in capsys.readouterr().out
+
+    kept["device"] = "another machine"
+    old.write_text(json.dumps(kept))
+    assert run(["profile", str(bundle), *options, *hold]) == 2
+    assert "device was another machine" in capsys.readouterr().err

@@ -6,40 +6,9 @@ import numpy as np
 import pytest
 
 from edgecnn_runtime.classifier import Classifier
-from edgecnn_runtime.latency.profile import Profile, profile
+from edgecnn_runtime.latency.profile import Profile, blocks_of, profile
 
-MS = 1_000_000
-
-
-class FakeClock:
-    """A clock that only moves when someone sleeps, or looks at it, which takes 100 ns."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def now_ns(self) -> int:
-        self.now += 100
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += round(seconds * 1e9)
-
-
-class FakeBackend:
-    """Takes 10 ms, but 500 ms for the first call and 200 ms for the stalls."""
-
-    name, input_shape = "fake", (32, 32, 3)
-
-    def __init__(self, clock: FakeClock, stalls: tuple[int, ...] = ()) -> None:
-        self.clock, self.stalls, self.calls = clock, stalls, 0
-
-    def infer(self, frames: np.ndarray) -> np.ndarray:
-        slow = 500 if self.calls == 0 else 200 if self.calls in self.stalls else 10
-        self.calls += 1
-        self.clock.sleep(slow / 1e3)
-        return np.full((len(frames), 3), 1 / 3, np.float32)
-
-    def close(self) -> None: ...
+from .fakes import FakeClock, fake_model
 
 
 def measured(
@@ -49,8 +18,10 @@ def measured(
     idle_s: float = 0,
     count: int = 50,
 ) -> Profile:
+    """10 ms a frame, but 500 for the first call and 200 for the stalls."""
     clock = FakeClock()
-    fake = Classifier(classify.manifest, FakeBackend(clock, stalls))
+    delays = [0.5, *(0.2 if call in stalls else 0.01 for call in range(1, 300))]
+    fake = fake_model(classify, clock.sleep, delays)
     frames = [np.zeros((48, 64, 3), np.uint8)]
     return profile(fake, frames, count=count, rate=rate, idle_s=idle_s, clock=clock)
 
@@ -105,3 +76,10 @@ def test_a_real_session_is_profiled(
     assert result.backend == "onnxruntime"
     assert all(0 < p["min"] <= p["p50"] <= p["p999"] <= p["max"] for p in parts.values())
     assert sum(p["min"] for p in parts.values()) <= result.end_to_end.max
+
+
+def test_the_spread_and_the_medians_of_ten_parts_are_told(classify: Classifier) -> None:
+    result = measured(classify, 25)
+    assert result.cv == pytest.approx(1.95, abs=0.05), "one of 200 among fifty of 10 ms"
+    assert result.blocks_ms == pytest.approx([10] * 10, abs=0.1)
+    assert blocks_of([1.0, 2.0, 3.0]) == [[1.0], [2.0], [3.0]]
