@@ -116,7 +116,7 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
         raise InputError(f"{out} holds a run; go on with --resume, replace it with --overwrite")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not a run; name another --out")
-    write_run(out, msgspec.structs.replace(run, made=_made()))
+    write_run(out, msgspec.structs.replace(run, made=made()))
 
 
 def replace_run(out: Path) -> None:
@@ -125,7 +125,8 @@ def replace_run(out: Path) -> None:
         shutil.rmtree(out)
 
 
-def _made() -> dict[str, Any]:
+def made() -> dict[str, Any]:
+    """What a run folder says of the machine and the versions that made it."""
     names = ("edgecnn", "torch", "torchvision", "lightning", "numpy")
     return {
         "command": " ".join(["edgecnn", *sys.argv[1:]]),
@@ -155,7 +156,7 @@ def loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
 
 
 def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
-    bar = progress and sys.stderr.isatty()
+    bar = progress and shows_bar()
     resume = ModelCheckpoint(
         dirpath=out, filename="resume", save_last=False, save_top_k=1, enable_version_counter=False
     )
@@ -180,6 +181,10 @@ def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
         # times slower (depthwise convolutions leave their fast path).
         deterministic=False,
     )
+
+
+def shows_bar() -> bool:
+    return sys.stderr.isatty()
 
 
 class _Keep(Callback):

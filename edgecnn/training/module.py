@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from edgecnn.training.augment import augment
 from edgecnn.training.inputs import to_tensor
 from edgecnn.training.loss import classification_loss, training_loss
+from edgecnn.training.recipe import Recipe
 from edgecnn.training.run import Run
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -57,25 +59,29 @@ class Classification(LightningModule):
         self.log("top5", self.top5)
 
     def configure_optimizers(self) -> Any:
-        recipe, parameters = self.recipe, self.network.parameters()
-        optimizer: torch.optim.Optimizer
-        if recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                parameters,
-                recipe.lr,
-                momentum=recipe.momentum,
-                weight_decay=recipe.weight_decay,
-                nesterov=recipe.nesterov and recipe.momentum > 0,
-            )
-        else:
-            optimizer = torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay)
-        if recipe.schedule == "constant":
-            return optimizer
-        # Momentum stays: cycling it is a second schedule that no paper of the zoo has.
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.lr, total_steps=self.steps, cycle_momentum=False
+        return optimizers(self.recipe, self.network.parameters(), self.steps)
+
+
+def optimizers(recipe: Recipe, parameters: Iterable[nn.Parameter], steps: int) -> Any:
+    """A recipe's optimiser, and its schedule over so many steps, as Lightning takes them."""
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            parameters,
+            recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov and recipe.momentum > 0,
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+    else:
+        optimizer = torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay)
+    if recipe.schedule == "constant":
+        return optimizer
+    # Momentum stays: cycling it is a second schedule that no paper of the zoo has.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=steps, cycle_momentum=False
+    )
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+    }

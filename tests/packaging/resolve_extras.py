@@ -37,6 +37,7 @@ EXTRAS = {
     "mqtt": "paho-mqtt",
     "train": "torch",
     "export": "onnx",
+    "ray": "ray",
     "dev": "pytest",
 }
 
