@@ -63,8 +63,10 @@ class Features(msgspec.Struct, frozen=True):
         macs: of these layers.
         activations: values that they read and write.
         weights: values of their weights.
+        pixels: height times width of the input.
     """
 
+    pixels: int
     layers: int
     macs: int
     activations: int

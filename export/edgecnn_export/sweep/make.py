@@ -93,7 +93,7 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
         point=point,
         parameters=counted.parameters,
         macs=counted.macs,
-        features=features(counted),
+        features=features(counted, point.height * point.across),
         run_top1=read_run(run).metrics["top1"],
         graphs=graphs,
         images=len(data.val),
@@ -137,12 +137,13 @@ def counts(run: Run) -> Cost:
     return cost(network, (run.input.channels, run.input.height, run.input.width))
 
 
-def features(counted: Cost) -> Features:
+def features(counted: Cost, pixels: int) -> Features:
     """Layers run in order, so what one reads is what the one before wrote."""
     layers = [layer for layer in counted.layers if layer.macs]
     written = [layer.activations for layer in layers]
     read = [*written[:1], *written[:-1]]
     return Features(
+        pixels=pixels,
         layers=len(layers),
         macs=counted.macs,
         activations=sum(written) + sum(read),

@@ -1,10 +1,12 @@
 """Latency of variants that were not measured, from what they have to compute and to move.
 
-One model for each precision: milliseconds = a · layers + b · MACs + c · values that the layers read
-and write + d · weights, each factor zero or more (Lawson and Hanson, 1974). So a layer costs its
-call, its arithmetic and its memory traffic, and none of them makes a network faster. Errors are
-weighed as shares: a millisecond too much is much for a small network. The model is a device's and a
-family's: it knows no names, and says nothing of another device.
+Inference, one model for each precision: milliseconds = a · layers + b · MACs + c · values that the
+layers read and write + d · weights, each factor zero or more (Lawson and Hanson, 1974). So a layer
+costs its call, its arithmetic and its memory traffic, and none of them makes a network faster.
+Errors are weighed as shares: a millisecond too much is much for a small network. What comes before
+and after inference depends on the resolution alone, and is taken from what was measured at the
+same one, or at the nearest. The model is a device's and a family's: it knows no names, and says
+nothing of another device.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +27,34 @@ LEAST = 3  # measured variants to fit to
 TERMS = ("layers", "macs", "activations", "weights")
 
 
+class Sample(NamedTuple):
+    """A measured variant: milliseconds of inference, and of all else from frame to label."""
+
+    features: Features
+    infer_ms: float
+    rest_ms: float
+
+    @property
+    def whole_ms(self) -> float:
+        return self.infer_ms + self.rest_ms
+
+
 @dataclass(frozen=True)
 class LatencyModel:
-    """Milliseconds of one layer, of one MAC, of one value, of one weight."""
+    """How long a variant takes.
+
+    Attributes:
+        factors: milliseconds of inference for one layer, one MAC, one value, one weight.
+        rest: pixels of the input -> milliseconds of all else.
+    """
 
     factors: tuple[float, ...]
+    rest: dict[int, float]
 
     def predict(self, features: Features) -> float:
-        """Milliseconds."""
-        return float(_row(features) @ np.array(self.factors))
+        """Milliseconds from frame to label."""
+        nearest = min(self.rest, key=lambda pixels: abs(math.log(pixels / features.pixels)))
+        return float(_row(features) @ np.array(self.factors)) + self.rest[nearest]
 
 
 @dataclass(frozen=True)
@@ -57,38 +79,39 @@ class Fit:
         return max(self.errors, default=None)
 
 
-def fit_latency(features: Sequence[Features], milliseconds: Sequence[float]) -> Fit:
+def fit_latency(samples: Sequence[Sample]) -> Fit:
     """Fit a model to measured variants of one precision on one device.
 
     Raises:
         InputError: fewer than three.
     """
-    if len(features) < LEAST:
+    if len(samples) < LEAST:
         raise InputError(
-            f"{len(features)} measured variants; a latency model needs {LEAST} or more of each"
+            f"{len(samples)} measured variants; a latency model needs {LEAST} or more of each"
             " precision"
         )
-    x, y = np.stack([_row(f) for f in features]), np.array(milliseconds)
     errors = []
-    if len(features) > LEAST:
-        for left in range(len(features)):
-            others = np.arange(len(features)) != left
-            guess = _solve(x[others], y[others])
-            errors.append(abs(float(x[left] @ guess / y[left]) - 1))
-    return Fit(LatencyModel(tuple(_solve(x, y).tolist())), len(features), tuple(errors))
+    if len(samples) > LEAST:
+        for left, sample in enumerate(samples):
+            others = [other for i, other in enumerate(samples) if i != left]
+            errors.append(abs(_solve(others).predict(sample.features) / sample.whole_ms - 1))
+    return Fit(_solve(samples), len(samples), tuple(errors))
 
 
 def _row(features: Features) -> NDArray[np.float64]:
     return np.array([getattr(features, term) for term in TERMS], dtype=np.float64)
 
 
-def _solve(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _solve(samples: Sequence[Sample]) -> LatencyModel:
     from scipy.optimize import nnls
 
-    weighed = x / y[:, None]
-    scale = np.maximum(np.abs(weighed).max(0), 1e-300)  # counts differ by six orders
-    found: NDArray[np.float64] = nnls(weighed / scale, np.ones(len(y)))[0] / scale
-    return found
+    weighed = np.stack([_row(s.features) / s.infer_ms for s in samples])
+    scale = np.maximum(weighed.max(0), 1e-300)  # counts differ by six orders
+    factors = nnls(weighed / scale, np.ones(len(samples)))[0] / scale
+    rest: dict[int, list[float]] = {}
+    for sample in samples:
+        rest.setdefault(sample.features.pixels, []).append(sample.rest_ms)
+    return LatencyModel(tuple(factors.tolist()), {p: median(ms) for p, ms in rest.items()})
 
 
 def choose_measured(features: Sequence[Features], count: int) -> list[int]:

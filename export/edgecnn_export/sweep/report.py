@@ -227,9 +227,10 @@ def _predictions(found: Sweep) -> list[Part]:
         *("ps of a layer", "ps of a MAC", "ps of a value", "ps of a weight"),
     )
     text = (
-        "Latency follows from counts: so much for each layer, for each multiply-accumulate, for"
-        " each value that layers read and write, for each weight; a factor is never below zero. The"
-        " error is that of leaving one out: each measured variant predicted from all others."
+        "Inference follows from counts: so much for each layer, for each multiply-accumulate, for"
+        " each value that layers read and write, for each weight; a factor is never below zero."
+        " What comes before and after is taken from variants of the same or the nearest resolution."
+        " The error is that of leaving one out: each measured variant predicted from all others."
         " Predicted figures have a ~ and are drawn hollow; none of them is picked."
     )
     return [

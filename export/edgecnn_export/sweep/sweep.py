@@ -11,11 +11,11 @@ import msgspec
 
 from edgecnn.data import load_data
 from edgecnn.training.family import fit_family
-from edgecnn_export.sweep.folder import Folder, Latency, Variant
+from edgecnn_export.sweep.folder import Folder, Variant
 from edgecnn_export.sweep.make import is_made, run_of, use_threads
 from edgecnn_export.sweep.measure import Meter, is_measured
 from edgecnn_export.sweep.plan import Plan, Point
-from edgecnn_export.sweep.predict import LEAST, Fit, choose_measured, fit_latency
+from edgecnn_export.sweep.predict import LEAST, Fit, Sample, choose_measured, fit_latency
 from edgecnn_export.sweep.table import Row, pick, row_of, with_front
 from edgecnn_export.sweep.trials import Trials, one_by_one
 from edgecnn_runtime.errors import BackendError, InterruptedRunError
@@ -28,7 +28,7 @@ class Prediction:
     """How far to trust predicted latencies of one precision.
 
     Attributes:
-        factors: milliseconds of one layer, MAC, value read or written, and weight.
+        factors: milliseconds of inference for one layer, MAC, value read or written, and weight.
         median_error, worst_error: leave-one-out, as a share; None with too few to leave one out.
     """
 
@@ -197,37 +197,30 @@ def _rows(
     rows, predictions = [], []
     for precision in dict.fromkeys(g.precision for v in variants for g in v.graphs):
         found: list[tuple[Variant, Row]] = []
+        samples: list[Sample] = []
         for variant in variants:
             graph = next(g for g in variant.graphs if g.precision == precision)
-            measured = _latency(folder, variant, precision, meter, graph.sha256)
+            measured = folder.latency(variant.point, precision) if meter else None
+            if meter and measured and is_measured(measured, meter, graph.sha256):
+                rest = measured.p50 - measured.infer_ms
+                samples.append(Sample(variant.features, measured.infer_ms, rest))
+            else:
+                measured = None
             bundle = str(folder.bundle(variant.point))
             found.append((variant, row_of(variant, graph, measured, bundle)))
-        fitted = _fit(found)
-        missing = [row for _, row in found if row.p50_ms is None]
-        if fitted:
-            predictions.append(_prediction(precision, fitted, len(missing) if predict else 0))
+        fitted = fit_latency(samples) if len(samples) >= LEAST else None
+        predicted = 0
         for variant, row in found:
             if predict and fitted and row.p50_ms is None:
                 guess = round(fitted.model.predict(variant.features), 4)
                 rows.append(replace(row, p50_ms=guess, predicted=True))
+                predicted += 1
             else:
                 rows.append(row)
+        if fitted:
+            predictions.append(_prediction(precision, fitted, predicted))
     rows.sort(key=lambda row: -row.macs)  # a network's precisions stay in their order
     return rows, predictions
-
-
-def _latency(
-    folder: Folder, variant: Variant, precision: str, meter: Meter | None, sha256: str
-) -> Latency | None:
-    found = folder.latency(variant.point, precision)
-    return found if found and meter and is_measured(found, meter, sha256) else None
-
-
-def _fit(found: Sequence[tuple[Variant, Row]]) -> Fit | None:
-    known = [(v.features, row.p50_ms) for v, row in found if row.p50_ms is not None]
-    if len(known) < LEAST:
-        return None
-    return fit_latency([f for f, _ in known], [ms for _, ms in known])
 
 
 def _prediction(precision: str, fitted: Fit, predicted: int) -> Prediction:
