@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE = (6.4, 4.4)  # inches; read on a telephone too, so the letters are large for it
+SIZE = (5.0, 3.8)  # inches; read on a telephone too, so the letters are large for it
 INK = "#222222"
 # Seen on white and on black, and by people who see few colours.
-COLORS = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#949494")
+COLORS = ("#2b8cd0", "#de8f05", "#029e73", "#cc78bc", "#949494")
 MARKERS = ("o", "s", "^", "D", "v")
 NAMED = 8  # dots of the front with a name beside them
 

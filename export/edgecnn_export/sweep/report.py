@@ -218,13 +218,14 @@ def _predictions(found: Sweep) -> list[Part]:
             str(p.predicted),
             _share(p.median_error),
             _share(p.worst_error),
-            *(f"{factor * 1e9:.3g}" for factor in p.factors),
+            f"{p.factors[0] * 1e3:.3g}",
+            *(f"{factor * 1e9:.3g}" for factor in p.factors[1:]),
         )
         for p in found.predictions
     )
     header = (
         *("precision", "measured", "predicted", "median error", "worst error"),
-        *("ps of a layer", "ps of a MAC", "ps of a value", "ps of a weight"),
+        *("µs of a layer", "ps of a MAC", "ps of a value", "ps of a weight"),
     )
     text = (
         "Inference follows from counts: so much for each layer, for each multiply-accumulate, for"
@@ -247,7 +248,8 @@ def _how(found: Sweep) -> list[str]:
         "export": "exporting, compiling and judging",
         "measure": "measuring",
     }
-    spent = [f"{what} {found.seconds[k]:.0f} s" for k, what in names.items() if k in found.seconds]
+    known = {k: found.seconds.get(k, 0.0) for k in names}
+    spent = [f"{names[k]} {seconds:.0f} s" for k, seconds in known.items() if seconds >= 0.5]
     lines = [f"Time, summed over the variants: {', '.join(spent)}."]
     if found.supernet:
         lines.append(

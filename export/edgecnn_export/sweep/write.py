@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,8 +32,8 @@ figure { margin: 1rem 0; } figure svg { width: 100%; max-width: 40rem; height: a
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal; } td { white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
+  white-space: nowrap; }
+th { color: var(--soft); font-weight: 600; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr.mark td { background: var(--mark); font-weight: 600; }
 """
@@ -133,6 +134,7 @@ def _inline(file: Path, text: str) -> str:
     """A picture of ours inside of the page: without its header, in the colour of the text."""
     svg = file.read_text(encoding="utf-8")
     svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # Two pictures of one page must not share the names of their parts.
     svg = svg.replace('id="', f'id="{file.stem}-').replace("url(#", f"url(#{file.stem}-")
     svg = svg.replace('href="#', f'href="#{file.stem}-')
