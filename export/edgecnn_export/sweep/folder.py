@@ -40,7 +40,8 @@ class Graph(msgspec.Struct, frozen=True):
     Attributes:
         top1, top5: share of the held-out images, on the runtime's own path; None where nothing here
             runs this precision.
-        sha256: of the ONNX graph, by which a measurement knows what it measured.
+        sha256: of the ONNX graph, by which a measurement knows what it measured; empty where there
+            is none, since it did not give the network's answers.
         kept: layers that stayed in FP32.
         why: what could not be done with it here.
     """

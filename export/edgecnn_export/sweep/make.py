@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from edgecnn_export.sweep.folder import Engine, Features, Folder, Graph, Variant
 from edgecnn_export.sweep.plan import Plan, Point
 from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.classifier import Classifier
-from edgecnn_runtime.errors import BackendError
+from edgecnn_runtime.errors import BackendError, CheckFailedError
 
 if TYPE_CHECKING:
     from edgecnn_export.tensorrt.compilers import Compiler
@@ -81,13 +81,10 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
     trained = time.perf_counter()
     tell(f"{point.name}: exporting {', '.join(plan.precisions)}")
     bundle = folder.bundle(point)
-    source = open_source(str(run), Options())
-    int8 = Int8Options(
-        calibration=plan.calibration, images=plan.calibration_images, max_drop=plan.max_drop
-    )
-    exported = export(source, bundle, data=plan.data, precisions=plan.precisions, int8=int8)
+    exported, refused = _export(run, bundle, plan)
     engines = _compile(bundle, plan, tell) if plan.targets else {}
-    graphs = _graphs(bundle, exported, engines, data, plan.threads)
+    made = _graphs(bundle, exported, engines, data, plan.threads)
+    graphs = {graph.precision: graph for graph in (*made, *refused)}
     counted = counts(read_run(run))
     variant = Variant(
         point=point,
@@ -95,7 +92,7 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
         macs=counted.macs,
         features=features(counted, point.height * point.across),
         run_top1=read_run(run).metrics["top1"],
-        graphs=graphs,
+        graphs=tuple(graphs[precision] for precision in plan.precisions),
         images=len(data.val),
         made_with=settings(plan),
         seconds={
@@ -105,6 +102,42 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
     )
     folder.write_variant(variant)
     return variant
+
+
+def _export(run: Path, bundle: Path, plan: Plan) -> tuple[ExportResult, list[Graph]]:
+    """Export a run; precisions that do not give its answers are left out and told.
+
+    One network that INT8 ruins is no reason to end a sweep of sixteen.
+
+    Raises:
+        CheckFailedError: no precision gives them.
+    """
+    int8 = Int8Options(
+        calibration=plan.calibration, images=plan.calibration_images, max_drop=plan.max_drop
+    )
+
+    def only(precisions: Sequence[str]) -> ExportResult:
+        source = open_source(str(run), Options())
+        return export(source, bundle, data=plan.data, precisions=precisions, int8=int8)
+
+    try:
+        return only(plan.precisions), []
+    except CheckFailedError as error:
+        if len(plan.precisions) == 1:
+            raise
+        last = error
+    refused = []
+    for precision in plan.precisions:
+        try:
+            only([precision])
+        except CheckFailedError as error:
+            last = error
+            why = str(error).partition("; ")[0]
+            refused.append(Graph(precision, bytes=0, sha256="", top1=None, top5=None, why=why))
+    fine = [p for p in plan.precisions if p not in {graph.precision for graph in refused}]
+    if not fine:
+        raise last
+    return only(fine), refused
 
 
 def use_threads(count: int) -> None:

@@ -167,7 +167,8 @@ def _measure(
         missing = [
             graph
             for graph in variant.graphs
-            if not is_measured(folder.latency(point, graph.precision), meter, graph.sha256)
+            if graph.sha256
+            and not is_measured(folder.latency(point, graph.precision), meter, graph.sha256)
         ]
         if not missing:
             continue
@@ -211,7 +212,7 @@ def _rows(
         fitted = fit_latency(samples) if len(samples) >= LEAST else None
         predicted = 0
         for variant, row in found:
-            if predict and fitted and row.p50_ms is None:
+            if predict and fitted and row.bytes and row.p50_ms is None:
                 guess = round(fitted.model.predict(variant.features), 4)
                 rows.append(replace(row, p50_ms=guess, predicted=True))
                 predicted += 1

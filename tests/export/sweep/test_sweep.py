@@ -283,6 +283,28 @@ def test_runs_that_exist_are_taken_as_they_are(made: Made, tmp_path: Path) -> No
     assert not (tmp_path / "o" / "w0.25-r48" / "run").exists()
 
 
+def test_a_precision_that_ruins_the_answers_is_left_out_and_told(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parity_of_nothing(*given: object) -> Agreement:
+        assert "int8-cpu" in given
+        return Agreement(frames=1, max_abs=1.0, top1_agreement=0.0, max_share=1.0, holds=False)
+
+    monkeypatch.setattr("edgecnn_export.export.parity", parity_of_nothing)
+    (copied / "w0.25-r48" / "variant.json").unlink()
+    found = sweep(copied, PLAN, Stopwatch(), measure=3)
+    row = next(
+        r
+        for r in found.variants
+        if (r.width, r.resolution, r.precision) == (0.25, "48", "int8-cpu")
+    )
+    assert row.top1 is None
+    assert row.p50_ms is None
+    assert "the int8-cpu graph does not give the model's answers" in row.why
+    assert sum(r.top1 is not None for r in found.variants) == 7
+    assert any("width 0.25, resolution 48, int8-cpu" in problem for problem in found.problems)
+
+
 def test_engines_stand_in_the_table_with_their_bytes(copied: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="no TensorRT-RTX for this platform")
     plan = msgspec.structs.replace(

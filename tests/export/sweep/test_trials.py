@@ -13,9 +13,9 @@ from edgecnn_export.sweep.trials import OnRay, Processes, Trials, one_by_one
 PLAN = Plan(
     model="mobilenet_v1",
     data="terrain",
-    points=grid("mobilenet_v1", "0.25,0.5", "32"),
+    points=grid("mobilenet_v1", "0.25,0.5", "48"),
     precisions=("fp32", "int8-cpu"),
-    epochs=4,
+    epochs=5,
     calibration="minmax",
     calibration_images=32,
 )
