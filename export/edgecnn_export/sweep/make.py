@@ -126,18 +126,20 @@ def _export(run: Path, bundle: Path, plan: Plan) -> tuple[ExportResult, list[Gra
         if len(plan.precisions) == 1:
             raise
         last = error
-    refused = []
-    for precision in plan.precisions:
-        try:
-            only([precision])
-        except CheckFailedError as error:
-            last = error
-            why = str(error).partition("; ")[0]
-            refused.append(Graph(precision, bytes=0, sha256="", top1=None, top5=None, why=why))
+    refused = [graph for p in plan.precisions if (graph := _refused(only, p))]
     fine = [p for p in plan.precisions if p not in {graph.precision for graph in refused}]
     if not fine:
         raise last
     return only(fine), refused
+
+
+def _refused(only: Callable[[Sequence[str]], ExportResult], precision: str) -> Graph | None:
+    try:
+        only([precision])
+    except CheckFailedError as error:
+        why = str(error).partition("; ")[0]
+        return Graph(precision, bytes=0, sha256="", top1=None, top5=None, why=why)
+    return None
 
 
 def use_threads(count: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from edgecnn.data import load_data
+from edgecnn_export.int8 import Int8
 from edgecnn_export.sweep.folder import Folder, Latency, Variant
 from edgecnn_export.sweep.make import Tell
 from edgecnn_export.sweep.measure import Here, Measure, Settings
@@ -25,7 +26,12 @@ from edgecnn_export.sweep.trials import one_by_one
 from edgecnn_export.sweep.write import write_files
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.cli import run as run_cli
-from edgecnn_runtime.errors import BackendError, InputError, InterruptedRunError
+from edgecnn_runtime.errors import (
+    BackendError,
+    CheckFailedError,
+    InputError,
+    InterruptedRunError,
+)
 
 Made = tuple[Path, Sweep]
 
@@ -286,11 +292,10 @@ def test_runs_that_exist_are_taken_as_they_are(made: Made, tmp_path: Path) -> No
 def test_a_precision_that_ruins_the_answers_is_left_out_and_told(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def parity_of_nothing(*given: object) -> Agreement:
-        assert "int8-cpu" in given
-        return Agreement(frames=1, max_abs=1.0, top1_agreement=0.0, max_share=1.0, holds=False)
+    def ruined(int8: Int8, precision: str) -> Made:
+        raise CheckFailedError(f"{precision} loses 60.0 points; try another calibration")
 
-    monkeypatch.setattr("edgecnn_export.export.parity", parity_of_nothing)
+    monkeypatch.setattr(Int8, "make", ruined)
     (copied / "w0.25-r48" / "variant.json").unlink()
     found = sweep(copied, PLAN, Stopwatch(), measure=3)
     row = next(
@@ -300,7 +305,7 @@ def test_a_precision_that_ruins_the_answers_is_left_out_and_told(
     )
     assert row.top1 is None
     assert row.p50_ms is None
-    assert "the int8-cpu graph does not give the model's answers" in row.why
+    assert row.why == "int8-cpu loses 60.0 points"
     assert sum(r.top1 is not None for r in found.variants) == 7
     assert any("width 0.25, resolution 48, int8-cpu" in problem for problem in found.problems)
 
