@@ -4,8 +4,8 @@ The family of the MobileNet paper (v1, widths 0.25 to 1, inputs 128 to 224) on `
 command line: `edgecnn sweep --supernet` in FP32 and INT8 for this CPU; four of them trained alone,
 with as many steps, to compare with; the same runs in three precisions for sm86, 48 engines. What is
 done is kept in .cache/bench/sweep, so that a run that was stopped goes on; --fresh begins anew.
-Writes results/sweep_sixteen.json and docs/sweep.md; run it on a quiet machine. It takes about
-forty minutes on two cores.
+Writes results/sweep_sixteen.json and the lower part of docs/sweep.md; run it on a quiet machine. It
+takes about forty minutes on two cores.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ EPOCHS, BATCH = 18, 32  # 522 steps
 MEASURED = 6  # from which the other ten are predicted
 DONE = CACHE / "sweep"
 PAGE = ROOT / "docs" / "sweep.md"
+BELOW = "<!-- `make sweep` writes everything below -->"
 TRUTH = ROOT / "tests" / "edgecnn" / "models" / "ground_truth.json"
 
 # What the issue asks for.
@@ -38,6 +39,15 @@ POINTS_APART, MEDIAN_ERROR = 1.0, 0.10
 ENGINES = 48
 
 Row = dict[str, Any]
+
+
+def options() -> list[object]:
+    """What the family is, on the command line."""
+    return [
+        *("--widths", ",".join(map(str, WIDTHS)), "--resolutions", ",".join(map(str, RESOLUTIONS))),
+        *("--epochs", EPOCHS, "--batch", BATCH, "--precisions", "fp32,int8-cpu", "--supernet"),
+        *("--model", "mobilenet_v1", "--out", DONE / "family"),
+    ]
 
 
 def edgecnn(verb: str, *arguments: object) -> Row:
@@ -52,11 +62,7 @@ def edgecnn(verb: str, *arguments: object) -> Row:
 
 def family() -> Row:
     """All sixteen as one, in FP32 and INT8 for this CPU."""
-    return edgecnn(
-        *("sweep", "terrain", "--model", "mobilenet_v1", "--out", DONE / "family", "--supernet"),
-        *("--widths", ",".join(map(str, WIDTHS)), "--resolutions", ",".join(map(str, RESOLUTIONS))),
-        *("--epochs", EPOCHS, "--batch", BATCH, "--precisions", "fp32,int8-cpu"),
-    )
+    return edgecnn("sweep", "terrain", *options())
 
 
 def alone(width: float, side: int) -> Row:
@@ -108,7 +114,7 @@ def predicted(found: Row) -> list[Row]:
     from edgecnn_export.sweep.predict import Sample, choose_measured, fit_latency
 
     folder = Folder(DONE / "family")
-    points = grid("mobilenet_v1", None, None)
+    points = grid("mobilenet_v1", ",".join(map(str, WIDTHS)), ",".join(map(str, RESOLUTIONS)))
     counted: list[Features] = []
     for point in points:
         variant = folder.variant(point)
@@ -143,11 +149,7 @@ def picks(found: Row) -> list[Row]:
     answers = []
     for share in (0.25, 0.5, 0.75):
         budget = round(times[int(share * len(times))], 2)
-        picked = edgecnn(
-            *("sweep", "terrain", "--model", "mobilenet_v1", "--out", DONE / "family"),
-            *("--supernet", "--epochs", EPOCHS, "--batch", BATCH, "--budget-ms", budget),
-            *("--precisions", "fp32,int8-cpu"),
-        )["pick"]
+        picked = edgecnn("sweep", "terrain", *options(), "--budget-ms", budget)["pick"]
         below = [r for r in rows if r["p50_ms"] <= budget]
         top1 = max(r["top1"] for r in below)
         best = min((r for r in below if r["top1"] == top1), key=lambda r: r["p50_ms"])
@@ -189,14 +191,14 @@ def checks(result: Row) -> dict[str, bool]:
     }
 
 
-def page(result: Row) -> str:
-    """docs/sweep.md: the sweep's own report, and what was compared with it."""
+def page(result: Row, report: str) -> str:
+    """The lower part of docs/sweep.md: the sweep's own report, and what was compared with it."""
     machine, seconds = result["machine"], result["family"]["seconds"]
-    report = (DONE / "family" / "report.md").read_text()
     report = report.split("\n", 1)[1].replace("](pareto.svg)", "](images/sweep-pareto.svg)")
     report = report.replace("](latency.svg)", "](images/sweep-latency.svg)")
+    report = report.replace("\n## ", "\n### ")
     lines = [
-        "# A sweep: sixteen MobileNets",
+        "## Sixteen MobileNets",
         "",
         f"Made by `make sweep` on {result['date'][:10]}: {machine['cores']} cores of"
         f" {machine['cpu']}; supernet {seconds['supernet']:.0f} s, export in two precisions"
@@ -204,7 +206,7 @@ def page(result: Row) -> str:
         " data set: it shows that the way works and hardly ranks the variants. Below is the report"
         " that the command wrote, then what it was compared with.",
         report,
-        "## Beside networks trained alone",
+        "### Beside networks trained alone",
         "",
         f"As many steps ({EPOCHS} epochs in batches of {BATCH}), with weights of their own; top-1"
         " of the best epoch.",
@@ -223,7 +225,7 @@ def page(result: Row) -> str:
             f"| {row['width']:g} | {row['resolution']} | {row['top1']:.3f} | {shared:.3f}"
             f" | {100 * (row['top1'] - shared):+.1f} | {row['seconds']:.0f} |"
         )
-    lines += ["", f"## Ten variants predicted from {MEASURED}", ""]
+    lines += ["", f"### Ten variants predicted from {MEASURED}", ""]
     errors = [row["error"] for row in result["predicted"]]
     lines += [
         f"Median error {100 * median(errors):.1f}%, at most {100 * max(errors):.1f}%.",
@@ -236,7 +238,7 @@ def page(result: Row) -> str:
             for r in result["predicted"]
         ),
         "",
-        "## Engines for sm86",
+        "### Engines for sm86",
         "",
         f"{sum(len(r['engines']) for r in result['engines']['variants'])} engines of the same runs,"
         f" in {result['engines']['wall_s']:.0f} s with their export; MB, and of them weights.",
@@ -245,7 +247,7 @@ def page(result: Row) -> str:
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
         *_engine_lines(result["engines"]["variants"]),
         "",
-        "## The pick under three budgets",
+        "### The pick under three budgets",
         "",
         "| budget, ms | pick | top-1 | ms | best of the table |",
         "|---:|---|---:|---:|---|",
@@ -257,7 +259,7 @@ def page(result: Row) -> str:
             f"| {row['budget_ms']} | {pick['width']:g}-{pick['resolution']} {pick['precision']}"
             f" | {pick['top1']:.3f} | {pick['p50_ms']:.2f} | {same} |"
         )
-    lines += ["", "## What was asked for", ""]
+    lines += ["", "### What was asked for", ""]
     lines += [f"- {what}: {'yes' if held else '**no**'}" for what, held in result["checks"].items()]
     return "\n".join(lines) + "\n"
 
@@ -284,6 +286,7 @@ def main() -> int:
         shutil.rmtree(DONE, ignore_errors=True)
     DONE.mkdir(parents=True, exist_ok=True)
     found = family()
+    report = (DONE / "family" / "report.md").read_text()  # before a budget changes it
     result: Row = {
         "name": "sweep_sixteen",
         "command": "make sweep",
@@ -303,13 +306,14 @@ def main() -> int:
     images = PAGE.parent / "images"
     for name in ("pareto", "latency"):
         shutil.copyfile(DONE / "family" / f"{name}.svg", images / f"sweep-{name}.svg")
-    text = page(result)
+    text = page(result, report)
     for row in (*found["variants"], *result["engines"]["variants"]):
         row["bundle"] = Path(row["bundle"]).parent.name  # no path of this machine
     found["pick"] = None
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "sweep_sixteen.json").write_text(json.dumps(result, indent=1) + "\n")
-    PAGE.write_text(text)
+    guide = PAGE.read_text().partition(BELOW)[0]
+    PAGE.write_text(f"{guide}{BELOW}\n{text}")
     for what, held in result["checks"].items():
         print(f"{'yes' if held else 'NO ':3} {what}")
     print(f"written to {PAGE.relative_to(ROOT)}")

@@ -118,7 +118,9 @@ def _export(run: Path, bundle: Path, plan: Plan) -> tuple[ExportResult, list[Gra
 
     def only(precisions: Sequence[str]) -> ExportResult:
         source = open_source(str(run), Options())
-        return export(source, bundle, data=plan.data, precisions=precisions, int8=int8)
+        return export(
+            source, bundle, data=plan.data, precisions=precisions, int8=int8, advise=False
+        )
 
     try:
         return only(plan.precisions), []

@@ -7,11 +7,14 @@ beside a measurement.
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from edgecnn_export.sweep.folder import VARIANT, Folder, Variant
 from edgecnn_export.sweep.make import Tell, make
@@ -133,17 +136,12 @@ def make_elsewhere(plan: Plan, point: Point, run: dict[str, bytes]) -> dict[str,
     """Make a point in a folder that is thrown away; what it held comes back as bytes."""
     with tempfile.TemporaryDirectory(prefix="edgecnn-trial-") as scratch:
         folder = Folder(Path(scratch))
-        at = Point(point.width, point.height, point.across)  # a run's folder is another's there
+        given = str(folder.path / "given") if point.run else ""
+        at = Point(point.width, point.height, point.across, given)
         _write(folder.run(at), run)
         variant = make(folder, plan, at)
-        folder.write_variant(_at(variant, point))
+        folder.write_variant(msgspec.structs.replace(variant, point=point))
         return _files_of(folder.at(at))
-
-
-def _at(variant: Variant, point: Point) -> Variant:
-    import msgspec
-
-    return msgspec.structs.replace(variant, point=point)
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:
@@ -166,8 +164,9 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
 def _receive(folder: Folder, point: Point, files: dict[str, bytes]) -> Variant:
     """Put a variant's folder in its place, whole; measurements of the one before go."""
     at = folder.at(point)
-    marker = VARIANT if (at / VARIANT).is_file() else "run/run.json"
-    with staged_folder(at, marker=marker) as staging:
+    if not (at / VARIANT).is_file():
+        shutil.rmtree(at, ignore_errors=True)  # a part of what has come whole
+    with staged_folder(at, marker=VARIANT) as staging:
         _write(staging, files)
     found = folder.variant(point)
     assert found is not None
