@@ -168,7 +168,7 @@ def checks(result: Row) -> dict[str, bool]:
     """What the issue asks for, one by one."""
     found, seconds = result["family"], result["family"]["seconds"]
     top1 = {
-        (r["width"], int(r["resolution"])): r["top1"]
+        (r["width"], r["resolution"]): r["top1"]
         for r in found["variants"]
         if r["precision"] == "fp32"
     }
@@ -215,7 +215,7 @@ def page(result: Row, report: str) -> str:
         "|---:|---:|---:|---:|---:|---:|",
     ]
     top1 = {
-        (r["width"], int(r["resolution"])): r["top1"]
+        (r["width"], r["resolution"]): r["top1"]
         for r in result["family"]["variants"]
         if r["precision"] == "fp32"
     }
@@ -272,7 +272,7 @@ def _engine_lines(rows: list[Row]) -> list[str]:
             (row,) = (
                 r
                 for r in rows
-                if (r["width"], r["resolution"], r["precision"]) == (width, str(side), precision)
+                if (r["width"], r["resolution"], r["precision"]) == (width, side, precision)
             )
             (engine,) = row["engines"]
             cells += [f"{engine['bytes'] / 1e6:.2f}", f"{engine['weight_bytes'] / 1e6:.2f}"]

@@ -212,7 +212,7 @@ def table(found: Sweep) -> Table:
         engines = ", ".join(f"{e.bytes / 1e6:.2f} MB {e.target}" for e in row.engines)
         shown.add_row(
             f"{row.width:g}",
-            row.resolution,
+            str(row.resolution),
             row.precision,
             millions(row.macs),
             millions(row.parameters),

@@ -127,8 +127,8 @@ def _resolutions(found: Sweep) -> Table:
     return _paper_table(f"Resolution, at width {widest:g}", "resolution", found.model, rows)
 
 
-def _area(resolution: str) -> int:
-    sides = [int(side) for side in resolution.split("x")]
+def _area(resolution: int | str) -> int:
+    sides = [int(side) for side in str(resolution).split("x")]
     return sides[0] * sides[-1]
 
 

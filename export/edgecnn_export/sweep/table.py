@@ -13,6 +13,7 @@ class Row:
     """A variant as `edgecnn sweep` answers with it.
 
     Attributes:
+        resolution: the side of a square input, or `HxW`.
         top1, top5: share of the held-out images; None where nothing here runs the precision.
         p50_ms: from a frame to its label; None where it was neither measured nor predicted.
         predicted: whether `p50_ms` comes from the latency model.
@@ -22,7 +23,7 @@ class Row:
     """
 
     width: float
-    resolution: str
+    resolution: int | str
     precision: str
     parameters: int
     macs: int
@@ -51,7 +52,7 @@ def row_of(variant: Variant, graph: Graph, measured: Latency | None, bundle: str
     point = variant.point
     return Row(
         width=point.width,
-        resolution=point.resolution,
+        resolution=point.height if point.height == point.across else point.resolution,
         precision=graph.precision,
         parameters=variant.parameters,
         macs=variant.macs,

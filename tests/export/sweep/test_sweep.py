@@ -109,7 +109,7 @@ def test_every_variant_has_its_counts_its_accuracy_and_its_latency(made: Made) -
     assert len(rows) == 8
     assert [r.macs for r in rows] == sorted((r.macs for r in rows), reverse=True)
     assert {(r.width, r.resolution, r.precision) for r in rows} == {
-        (w, r, p) for w in (0.25, 0.5) for r in ("32", "48") for p in ("fp32", "int8-cpu")
+        (w, r, p) for w in (0.25, 0.5) for r in (32, 48) for p in ("fp32", "int8-cpu")
     }
     assert {r.parameters for r in rows if r.width == 0.5} == {
         1_331_592 - 997 * 513  # the paper's with three classes in place of a thousand
@@ -136,7 +136,7 @@ def test_a_member_of_the_family_is_a_run_like_any_other(
     run = folder / "w0.5-r48" / "run"
     assert run_cli(["evaluate", str(run), "terrain", "--json", "-"]) == 0
     top1 = json.loads(capsys.readouterr().out)["top1"]
-    row = next(r for r in found.variants if (r.width, r.resolution) == (0.5, "48"))
+    row = next(r for r in found.variants if (r.width, r.resolution) == (0.5, 48))
     assert row.precision == "fp32"
     assert top1 == pytest.approx(row.top1, abs=0.01)  # in PyTorch, of which one image may differ
 
@@ -283,7 +283,7 @@ def test_runs_that_exist_are_taken_as_they_are(made: Made, tmp_path: Path) -> No
     line = ["sweep", "--runs", runs[0], "--runs", runs[1], "--precisions", "fp32", "--frames", "20"]
     assert run_cli([*line, "--out", str(tmp_path / "o"), "--json", str(result)]) == 0
     rows = json.loads(result.read_text())["variants"]
-    assert [r["resolution"] for r in rows] == ["48", "32"]
+    assert [r["resolution"] for r in rows] == [48, 32]
     before = [r for r in made[1].variants if r.width == 0.25 and r.precision == "fp32"]
     assert [r["top1"] for r in rows] == [r.top1 for r in before]
     assert not (tmp_path / "o" / "w0.25-r48" / "run").exists()
@@ -299,9 +299,7 @@ def test_a_precision_that_ruins_the_answers_is_left_out_and_told(
     (copied / "w0.25-r48" / "variant.json").unlink()
     found = sweep(copied, PLAN, Stopwatch(), measure=3)
     row = next(
-        r
-        for r in found.variants
-        if (r.width, r.resolution, r.precision) == (0.25, "48", "int8-cpu")
+        r for r in found.variants if (r.width, r.resolution, r.precision) == (0.25, 48, "int8-cpu")
     )
     assert row.top1 is None
     assert row.p50_ms is None

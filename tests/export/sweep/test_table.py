@@ -15,7 +15,7 @@ def row(
 ) -> Row:
     return Row(
         width=width,
-        resolution="224",
+        resolution=224,
         precision="fp32",
         parameters=int(width * 1e6),
         macs=int(width * 1e8),
