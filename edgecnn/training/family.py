@@ -30,7 +30,7 @@ from edgecnn.training.run import RUN_FILE, Run, write_run
 from edgecnn.training.supernet import SandwichTraining, Supernet, batch_bounds, recalibrate
 from edgecnn.training.weights import load_tensors, save_tensors
 from edgecnn_runtime.bundle import atomic_write, staged_folder
-from edgecnn_runtime.errors import InputError, InterruptedRunError
+from edgecnn_runtime.errors import InterruptedRunError
 from edgecnn_runtime.latency.device import cores
 
 WEIGHTS = "supernet.safetensors"
@@ -85,11 +85,6 @@ def _supernet(run: Run, widths: Sequence[float]) -> Supernet:
     torch.manual_seed(run.seed)
     supernet = Supernet(make, widths)
     check_loss(run.recipe.loss, supernet.widest, run.model)
-    if run.recipe.loss != "cross_entropy":
-        raise InputError(
-            f"a supernet learns from its own probabilities; got the loss {run.recipe.loss},"
-            " expected cross_entropy"
-        )
     return supernet
 
 

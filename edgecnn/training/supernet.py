@@ -1,7 +1,7 @@
 """One network whose slices are networks of every width (Yu et al., 2018 and 2019).
 
-Slimmable networks: https://arxiv.org/abs/1812.08928; the sandwich rule, distillation in place and
-statistics of batch norm counted afterwards: https://arxiv.org/abs/1903.05134.
+Slimmable networks: https://arxiv.org/abs/1812.08928; the sandwich rule, and statistics of
+batch norm counted afterwards: https://arxiv.org/abs/1903.05134.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule
 from torch import nn
 from torch.func import functional_call
@@ -105,7 +104,11 @@ def sandwich(widths: Sequence[float], seed: int, step: int) -> tuple[float, ...]
 
 
 class SandwichTraining(LightningModule):
-    """Train a supernet: the widest network on the labels, the others on its answers.
+    """Train a supernet by the sandwich rule, every width on the labels.
+
+    The paper has the narrower ones learn from the widest one's answers. With a few hundred steps
+    these come too late: on terrain, after 522 steps at 48 and 64 pixels, top-1 was 0.72 to 0.95
+    with them and 0.93 to 1 with the labels.
 
     Args:
         network: of all widths.
@@ -130,16 +133,12 @@ class SandwichTraining(LightningModule):
         x = to_tensor(x.permute(0, 2, 3, 1), spec)
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
-        teacher: torch.Tensor | None = None
-        for width in sandwich(self.network.widths, self.seed, step):
-            outputs = self.network(x, width)
-            if teacher is None:
-                loss = training_loss(outputs, targets, self.recipe)
-                teacher = _logits(outputs).detach().softmax(1)
-                self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-            else:
-                loss = F.cross_entropy(_logits(outputs), teacher)
+        widths = sandwich(self.network.widths, self.seed, step)
+        for width in widths:
+            loss = training_loss(self.network(x, width), targets, self.recipe)
             self.manual_backward(loss)
+            if width == widths[0]:
+                self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         optimizer.step()
         schedule: Any = self.lr_schedulers()
         if schedule:
@@ -147,11 +146,6 @@ class SandwichTraining(LightningModule):
 
     def configure_optimizers(self) -> Any:
         return optimizers(self.recipe, self.network.parameters(), self.steps)
-
-
-def _logits(outputs: Any) -> torch.Tensor:
-    found: torch.Tensor = outputs if isinstance(outputs, torch.Tensor) else outputs.logits
-    return found
 
 
 def recalibrate(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
