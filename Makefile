@@ -10,7 +10,7 @@ TENSORRT_STUBS := .cache/tensorrt-stubs/.installed
 # Without bytecode every start of PyTorch costs seconds more, and some machines forbid writing it.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test test-slow test-gpu bench zoo export-matrix engines check check-style \
+.PHONY: help demo test test-slow test-gpu bench zoo export-matrix engines sweep check check-style \
         check-types check-types-310 check-types-tensorrt check-imports check-extras clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make zoo        docs/zoo.md: counts, latency and engines of every network"
 	@echo "make export-matrix  docs/export-matrix.md: which classifiers of torchvision and timm export"
 	@echo "make engines    docs/engines.md: engines of the zoo for three GPUs, without one"
+	@echo "make sweep      docs/sweep.md: sixteen MobileNets trained, exported, measured, chosen"
 	@echo "make clean      remove environments, caches and builds; runs/ stays"
 
 demo: $(INSTALLED)
@@ -49,6 +50,9 @@ export-matrix: $(INSTALLED)
 
 engines: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/engines.py
+
+sweep: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/sweep_sixteen.py
 
 check: check-style check-imports check-types check-types-310 check-types-tensorrt check-extras
 

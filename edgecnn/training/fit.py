@@ -121,7 +121,7 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
         raise InputError(f"{out} holds a run; go on with --resume, replace it with --overwrite")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not a run; name another --out")
-    write_run(out, msgspec.structs.replace(run, made=_made()))
+    write_run(out, msgspec.structs.replace(run, made=made()))
     atomic_write(out / "recipe.toml", as_toml(run.recipe).encode())
 
 
@@ -131,7 +131,8 @@ def replace_run(out: Path) -> None:
         shutil.rmtree(out)
 
 
-def _made() -> dict[str, Any]:
+def made() -> dict[str, Any]:
+    """What a run folder says of the machine and the versions that made it."""
     names = ("edgecnn", "torch", "torchvision", "lightning", "numpy")
     return {
         "command": " ".join(["edgecnn", *sys.argv[1:]]),
@@ -144,7 +145,7 @@ def _made() -> dict[str, Any]:
 
 
 def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
-    bar = progress and sys.stderr.isatty()
+    bar = progress and shows_bar()
     resume = ModelCheckpoint(
         dirpath=out, filename="resume", save_last=False, save_top_k=1, enable_version_counter=False
     )
@@ -178,6 +179,10 @@ def precision(recipe: Recipe) -> Any:
     if not recipe.amp or not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"
+
+
+def shows_bar() -> bool:
+    return sys.stderr.isatty()
 
 
 class _Keep(Callback):

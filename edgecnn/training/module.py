@@ -14,6 +14,7 @@ from edgecnn.training.averaging import averaged
 from edgecnn.training.inputs import to_tensor
 from edgecnn.training.loss import classification_loss, training_loss
 from edgecnn.training.optimizer import clip_filters, make_optimizer
+from edgecnn.training.recipe import Recipe
 from edgecnn.training.run import Run
 from edgecnn.training.schedule import make_schedule
 
@@ -75,11 +76,16 @@ class Classification(LightningModule):
             self.average.update_parameters(self.network)
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.network, self.recipe)
-        schedule = make_schedule(optimizer, self.recipe, self.steps)
-        if schedule is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return optimizers(self.network, self.recipe, self.steps)
+
+
+def optimizers(network: nn.Module, recipe: Recipe, steps: int) -> Any:
+    """A recipe's optimiser, and its schedule over so many steps, as Lightning takes them."""
+    optimizer = make_optimizer(network, recipe)
+    schedule = make_schedule(optimizer, recipe, steps)
+    if schedule is None:
+        return optimizer
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+    }

@@ -115,6 +115,7 @@ def export(
     int8: Int8Options = DEFAULT_INT8,
     exporter: str = AUTO,
     colour: int = COLOUR_CROPS,
+    advise: bool = True,
 ) -> ExportResult:
     """Export a model into a bundle.
 
@@ -126,6 +127,7 @@ def export(
         int8: how INT8 is made, where it is among the precisions.
         exporter: of PyTorch, one of `EXPORTERS`; by default the first whose graph agrees.
         colour: crops of colour photographs on which parity is measured, beside the data.
+        advise: find out which precision to use here, which takes seconds.
 
     Raises:
         CheckFailedError: a graph does not give the training path's answers; nothing is written.
@@ -205,7 +207,8 @@ def export(
         chosen = None
         files = {a.precision: staging / a.file for a in artifacts if a.precision != "bf16"}
         # No CPU runs BF16; and the judges are frames that were preprocessed already.
-        if judges and judges.targets is not None and len(files) > 1 and camera is None:
+        choosing = advise and len(files) > 1 and camera is None
+        if choosing and judges and judges.targets is not None:
             chosen = verdict(files, judges, int8.allowed)
     return ExportResult(
         str(out), source.weights, exported, list(costs), chosen, choice.exporter, choice.remarks

@@ -47,6 +47,11 @@ VERBS = {
     "compile": Verb(
         "edgecnn_export.commands.compile", "tensorrt-rtx", "Compile TensorRT engines for GPUs."
     ),
+    "sweep": Verb(
+        "edgecnn_export.commands.sweep",
+        "train,export,cpu",
+        "Which width, resolution and precision fit a budget.",
+    ),
     "profile": Verb(
         "edgecnn_runtime.commands.profile", "cpu", "Latency of each stage, in percentiles."
     ),

@@ -38,6 +38,7 @@ EXTRAS = {
     "mqtt": "paho-mqtt",
     "train": "torch",
     "export": "onnx",
+    "ray": "ray",
     "dev": "pytest",
 }
 

@@ -1,0 +1,105 @@
+"""A supernet is the widest network, and its slices are plain networks of every width."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from edgecnn.models import build
+from edgecnn.training.supernet import Supernet, batch_bounds, recalibrate, sandwich
+from edgecnn_runtime.errors import InputError
+
+WIDTHS = (0.25, 0.5, 1.0)
+
+
+def make(width: float, model: str = "mobilenet_v1") -> nn.Module:
+    return build(model, num_classes=3, width=width)
+
+
+@pytest.fixture(scope="module")
+def supernet() -> Supernet:
+    torch.manual_seed(0)
+    return Supernet(make, WIDTHS)
+
+
+def test_it_has_no_weights_but_those_of_the_widest_network(supernet: Supernet) -> None:
+    ours = sum(p.numel() for p in supernet.parameters())
+    assert ours == sum(p.numel() for p in make(1.0).parameters())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_network_cut_out_has_the_first_channels_of_every_layer(
+    supernet: Supernet, width: float
+) -> None:
+    plain = supernet.extract(width)
+    whole = dict(supernet.widest.named_parameters())
+    for name, parameter in plain.named_parameters():
+        corner = whole[name][tuple(slice(size) for size in parameter.shape)]
+        assert torch.equal(parameter, corner), name
+    assert plain.state_dict().keys() == make(width).state_dict().keys()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_network_cut_out_answers_as_the_supernet_at_its_width(
+    supernet: Supernet, width: float
+) -> None:
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    plain = supernet.extract(width).eval()
+    supernet.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(supernet(x, width), plain(x))
+
+
+def test_the_gradient_of_a_width_stays_in_its_slice(supernet: Supernet) -> None:
+    supernet.train()
+    supernet.zero_grad()
+    supernet(torch.randn(2, 3, 32, 32), 0.25).sum().backward()
+    narrow = dict(make(0.25).named_parameters())
+    for name, parameter in supernet.widest.named_parameters():
+        assert parameter.grad is not None
+        inside = tuple(slice(size) for size in narrow[name].shape)
+        outside = parameter.grad.clone()
+        outside[inside] = 0
+        assert not outside.any(), name
+    stem = next(iter(supernet.widest.parameters()))
+    assert stem.grad is not None
+    assert stem.grad.any()
+
+
+def test_widths_with_other_layers_cannot_share_weights() -> None:
+    with pytest.raises(InputError, match=r"width 0\.25 has other layers than that of width 1"):
+        Supernet(partial(make, model="mobilenet_v2"), (0.25, 1.0))
+
+
+def test_one_width_is_no_supernet() -> None:
+    with pytest.raises(InputError, match="expected two or more"):
+        Supernet(make, (1.0, 1.0))
+
+
+def test_every_step_has_the_widest_first_the_narrowest_last_and_some_between() -> None:
+    steps = [sandwich((0.25, 0.5, 0.75, 1.0), 0, step) for step in range(40)]
+    assert all(step[0] == 1.0 and step[-1] == 0.25 for step in steps)
+    assert all(len(step) == 3 for step in steps)
+    assert {step[1] for step in steps} == {0.5, 0.75}
+    assert steps == [sandwich((0.25, 0.5, 0.75, 1.0), 0, step) for step in range(40)]
+
+
+def test_statistics_are_plain_means_over_the_batches() -> None:
+    norm = nn.BatchNorm2d(2)
+    norm.running_mean += 100  # type: ignore[operator]  # what another width has left
+    momentum = norm.momentum
+    batches = [torch.randn(8, 2, 4, 4) + shift for shift in (0.0, 1.0, 5.0)]
+    recalibrate(norm, batches)
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches])
+    assert norm.running_mean is not None
+    torch.testing.assert_close(norm.running_mean, means.mean(0))
+    assert norm.momentum == momentum
+    assert not norm.training
+
+
+def test_no_batch_is_of_one_image() -> None:
+    assert batch_bounds(9, 4) == [(0, 4), (4, 8)]
+    assert batch_bounds(10, 4) == [(0, 4), (4, 8), (8, 10)]
