@@ -11,6 +11,8 @@ from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from lightning import Callback
+
     from edgecnn.data import DataSet
     from edgecnn.training.run import Run
 
@@ -36,6 +38,15 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Fixes split, weights and order.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished RUN.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older RUN.")] = False,
+    snapshots: Annotated[
+        bool,
+        typer.Option(
+            "--snapshots", help="Keep the first layer's weights of each epoch, to look at."
+        ),
+    ] = False,
+    snapshot_layer: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Keep this layer's as well.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Train a network on DATA and leave a run folder that says how it was made."""
@@ -57,6 +68,7 @@ def command(
         lr=lr,
         seed=seed,
     )
+    watchers = _watchers(run, out, snapshots, snapshot_layer or [])
     if overwrite and not resume:
         replace_run(out)
     people.print(
@@ -64,12 +76,20 @@ def command(
         f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
         f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.epochs} epochs"
     )
-    result = fit(run, loaded, out, resume=resume)
+    result = fit(run, loaded, out, resume=resume, watchers=watchers)
     people.print(
         f"top-1 [bold]{result.top1:.3f}[/bold], top-5 {result.top5:.3f} on the held-out images;"
         f" {result.seconds:.0f} s, {result.images_per_second:.0f} images/s; run in {out}"
     )
     write_result(result, json)
+
+
+def _watchers(run: Run, out: Path, snapshots: bool, layers: list[str]) -> list[Callback]:
+    from edgecnn.training.snapshots import Snapshots, snapshot_layers
+
+    if not snapshots and not layers:
+        return []
+    return [Snapshots(out, snapshot_layers(run.network(), layers))]
 
 
 def describe(

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -53,7 +54,13 @@ class Trained:
 
 
 def fit(
-    run: Run, data: DataSet, out: Path, *, resume: bool = False, progress: bool = True
+    run: Run,
+    data: DataSet,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    watchers: Sequence[Callback] = (),
 ) -> Trained:
     """Train a network from scratch, or go on with a run that was interrupted.
 
@@ -63,6 +70,7 @@ def fit(
         out: the run folder to make, or to go on with.
         resume: go on from the last whole epoch of `out`.
         progress: draw a bar on standard error where that is a terminal.
+        watchers: Lightning callbacks that look on, such as `Snapshots`.
 
     Raises:
         InputError: `out` holds something already, or nothing to resume, or another run; a loss
@@ -84,6 +92,7 @@ def fit(
     with warnings.catch_warnings():
         quiet()
         trainer = _trainer(run, out, keep, progress)
+        trainer.callbacks.extend(watchers)
         try:
             trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
         except SystemExit:  # Lightning ends the process when it is interrupted
