@@ -37,14 +37,15 @@ def command(
         list[str],
         typer.Argument(
             metavar="TARGET...",
-            help="A run, torchvision:NAME or a zoo name; several runs or bundles for a chart.",
+            help="A run, torchvision:NAME or a zoo name; several runs or bundles for the chart.",
         ),
     ],
     what: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Of filters, evolution, features, deconv, receptive-field, grad-cam, chart, with commas; all that a network has by default.",
+            help="Of filters, evolution, features, deconv, receptive-field, grad-cam and chart,"
+            " with commas; all that the network has by default.",
         ),
     ] = None,
     out: Annotated[

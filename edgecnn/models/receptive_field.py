@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -216,10 +217,9 @@ def fields(network: nn.Module, width: int) -> dict[str, Seen]:
     a unit sees less than in the middle, since zeros around the image are none of it.
     """
     seen: dict[str, Seen] = {}
-    try:
+    # Behind the last map places end, and a stranger's code may do anything.
+    with suppress(Exception):
         _walk(network, width, seen)
-    except Exception:  # behind the last map, or in a network whose code may do anything
-        pass
     return seen
 
 

@@ -36,6 +36,8 @@ def draw_cams(studio: Studio) -> Drawing:
             c = int(ranks[n, i])
             words = f"{subject.labels[c]} {float(probabilities[n, c]):.1%}"
             cells.append(Cell(words, overlay(picture, found[n].numpy())))
+    several = len(studio.shown.names) > 1
+    columns, side = (1 + len(maps)) * (2 if several else 1), 1.35 if several else 2.2
     return Drawing(
         name="grad-cam",
         title="Grad-CAM",
@@ -43,7 +45,7 @@ def draw_cams(studio: Studio) -> Drawing:
         f" ({'x'.join(str(s) for s in studio.maps.get(layer, ())[1:])} places, enlarged). Bright"
         " speaks most; each picture has its own scale, and where nothing speaks for the class it"
         " stays dark. Left, the picture under its own name.",
-        draw=lambda: grid(cells, 1 + len(maps), f"{subject.title}: Grad-CAM", side=1.8),
+        draw=lambda: grid(cells, columns, f"{subject.title}: Grad-CAM", side),
     )
 
 

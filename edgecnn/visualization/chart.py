@@ -57,8 +57,8 @@ def read_points(targets: Sequence[str]) -> list[Point]:
         if point.data != points[0].data:
             raise InputError(
                 f"{points[0].name} was measured on {points[0].data or 'nothing known'} and"
-                f" {point.name} on {point.data or 'nothing known'}; a chart compares networks on one"
-                " data set"
+                f" {point.name} on {point.data or 'nothing known'}; a chart compares networks"
+                " on one data set"
             )
     return points
 

@@ -28,7 +28,7 @@ def draw_features(studio: Studio) -> Drawing:
             Strip(
                 f"{name}: {available} x {found.shape[1]}x{found.shape[2]}; channels "
                 + ", ".join(str(c) for c in chosen),
-                mosaic(list(around_zero(values)), CHANNELS),
+                mosaic(list(around_zero(values)), min(CHANNELS, len(chosen))),
                 0.58 * min(CHANNELS, len(chosen)),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,7 +79,8 @@ def draw_evolution(studio: Studio) -> list[Drawing]:
     snapshots = read_snapshots(folder) if folder else {}
     if not snapshots:
         raise InputError(
-            f"{folder or studio.subject.title} keeps no weights of its epochs; train with --snapshots"
+            f"{folder or studio.subject.title} keeps no weights of its epochs; train it with"
+            " --snapshots"
         )
     names = _in_order(studio, list(next(iter(snapshots.values()))))
     return [_evolution(studio, name, snapshots, first=i == 0) for i, name in enumerate(names)]
@@ -145,7 +147,7 @@ def chosen_epochs(epochs: list[int], most: int = EPOCHS) -> list[int]:
 def relative_changes(weights: dict[int, torch.Tensor]) -> dict[int, float]:
     """Epoch -> |w - w of the epoch before| / |w|."""
     epochs = sorted(weights)
-    pairs = zip(epochs, epochs[1:], strict=False)
+    pairs = pairwise(epochs)
     return {
         after: float((weights[after] - weights[before]).norm() / weights[after].norm())
         for before, after in pairs
@@ -166,7 +168,7 @@ def _draw_evolution(
     figure = Figure(figsize=size)
     left, wide = 0.75 / size[0], side * columns / size[0]
     axes = figure.add_axes((left, 1 - (0.75 + high) / size[1], wide, high / size[1]))
-    axes.imshow(image, interpolation="nearest", aspect="auto")
+    axes.imshow(image, interpolation="antialiased", aspect="auto")
     axes.set_xticks(_middles(image.shape[1], columns), [str(e) for e in epochs])
     axes.set_yticks(_middles(image.shape[0], len(rows)), [str(r) for r in rows])
     axes.set(xlabel="epoch", ylabel="filter")

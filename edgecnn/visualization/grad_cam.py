@@ -36,7 +36,7 @@ def grad_cam(
 
 
 def enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Each map from 0 to its largest value as 0 to 1, at the picture's size: (N, h, w) -> (N, H, W)."""
+    """Each map from 0 to its largest value as 0 to 1, (N, h, w) -> (N, H, W) of the picture."""
     largest = maps.amax((1, 2), keepdim=True)
     shares = maps / torch.where(largest > 0, largest, 1.0)
     wide = F.interpolate(shares[:, None], size, mode="bilinear", align_corners=False)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
-import torch
 
-from edgecnn.data import DataSet
 from edgecnn.data.splits import ReadFrames
 from edgecnn.visualization.boxes import Fields
 from edgecnn.visualization.deconvnet import Rule, project
@@ -20,6 +15,7 @@ from edgecnn.visualization.tiles import Colours, Strip, Values, mosaic, side_by_
 from edgecnn_runtime.errors import InputError
 
 LAYERS, CHANNELS = 4, 4
+PAIRS = 2  # in a row
 SIDE = 3  # patches in a row
 
 WAYS: dict[Rule, str] = {
@@ -53,7 +49,9 @@ def draw_projections(studio: Studio) -> Drawing:
         caption=f"Right of each pair, the {COUNT} of {len(frames):,} held-out images of"
         f" {studio.data.name} with the channel's largest responses, the strongest first, cut to the"
         " receptive field of the unit; left, that unit alone projected back to the pixels"
-        f" ({WAYS[studio.rule]}). Each projection has its own scale, mid-grey is 0.",
+        f" ({WAYS[studio.rule]}). Each projection has its own scale, mid-grey is 0, and the"
+        " largest half a percent of its values are cut off. The channels are those that tell images"
+        " apart most.",
         draw=lambda: stack(strips, f"{subject.title}: projections and patches"),
     )
 
@@ -64,14 +62,14 @@ def _strips(
     channels = studio.channels_of(found.channels(CHANNELS), len(found.responses))
     pairs = [_pair(studio, layer, channel, found, frames, boxes) for channel in channels]
     strips = []
-    for start in range(0, len(pairs), CHANNELS):
-        some, numbers = pairs[start : start + CHANNELS], channels[start : start + CHANNELS]
+    for start in range(0, len(pairs), PAIRS):
+        some, numbers = pairs[start : start + PAIRS], channels[start : start + PAIRS]
         strips.append(
             Strip(
                 f"{layer}, sees {boxes.seen(layer)}; channels "
                 + ", ".join(str(c) for c in numbers),
                 side_by_side(*some),
-                1.85 * len(some),
+                3.6 * len(some),
             )
         )
     return strips
@@ -90,10 +88,18 @@ def _pair(
         back = back[:, ::-1]
     cut = [boxes.box(layer, int(row), int(column)) for row, column in places]
     size = max(b - t for t, _, b, _ in cut), max(r - left for _, left, _, r in cut)
-    projections = [_cut(signed(b[None])[0], box, size) for b, box in zip(back, cut, strict=True)]
+    projections = [
+        _cut(signed(b[None], _limit(b))[0], box, size) for b, box in zip(back, cut, strict=True)
+    ]
     shown = _colours(pixels(chosen, spec))
     patches = [_cut(image, box, size) for image, box in zip(shown, cut, strict=True)]
     return side_by_side(mosaic(projections, SIDE), mosaic(patches, SIDE))
+
+
+def _limit(projection: Values) -> float:
+    """A few pixels with far larger values than the others would leave these grey."""
+    sizes = np.abs(projection[projection != 0])
+    return float(np.quantile(sizes, 0.995)) if len(sizes) else 1.0
 
 
 def _colours(images: Frame) -> Values:

@@ -9,7 +9,7 @@ import torch
 
 from edgecnn.data.splits import ReadFrames
 from edgecnn.visualization.boxes import Fields
-from edgecnn.visualization.maps import map_of, recorded
+from edgecnn.visualization.maps import map_of, recorded, spread
 from edgecnn.visualization.reverse_correlation import (
     Box,
     Correlation,
@@ -52,15 +52,26 @@ class Measured:
 
 
 def measure_fields(studio: Studio) -> list[Measured]:
-    """Of the unit in the middle of each chosen layer's map, in the channel that noise moves most."""
+    """Of the unit in the middle of each layer's map, in the channel that noise moves most."""
     network, shape = studio.subject.network, studio.subject.shape
-    units = _units(studio, studio.layers_of(LAYERS))
-    found = reverse_correlation(network, shape, units, stimuli=studio.stimuli, seed=studio.seed)
     boxes = Fields.of(network, *shape[1:])
+    units = _units(studio, list(studio.layers) or _local(studio, boxes))
+    found = reverse_correlation(network, shape, units, stimuli=studio.stimuli, seed=studio.seed)
     return [
         _measured(studio, unit, correlation, boxes)
         for unit, correlation in zip(units, found, strict=True)
     ]
+
+
+def _local(studio: Studio, boxes: Fields) -> list[str]:
+    """Layers whose units see a part of the image, where there are any."""
+    whole = studio.subject.shape[1] * studio.subject.shape[2]
+    local = []
+    for name, (_, height, width) in studio.maps.items():
+        top, left, bottom, right = boxes.box(name, height // 2, width // 2)
+        if (bottom - top) * (right - left) < whole / 2:
+            local.append(name)
+    return spread(local or list(studio.maps), LAYERS)
 
 
 def _units(studio: Studio, names: list[str]) -> list[Unit]:

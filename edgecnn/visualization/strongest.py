@@ -25,15 +25,23 @@ class Strongest:
         responses: (channels, count).
         images: (channels, count), place of the image in the data.
         places: (channels, count, 2), row and column in the map.
+        means: (channels,), of the largest response to each image.
     """
 
     responses: torch.Tensor
     images: torch.Tensor
     places: torch.Tensor
+    means: torch.Tensor
 
     def channels(self, count: int) -> list[int]:
-        """The channels with the largest responses of the layer, in order of their numbers."""
-        order = torch.argsort(self.responses[:, 0], descending=True, stable=True)
+        """Those whose best responses stand out most from their mean, in order of their numbers.
+
+        A channel whose best is below a tenth of the layer's comes last: it hardly answers at all.
+        """
+        best = self.responses.mean(1)
+        floor = 0.1 * best.max().clamp(min=torch.finfo().tiny)
+        choosy = best / self.means.abs().clamp(min=1e-3 * float(floor))
+        order = torch.argsort(torch.where(best > floor, choosy, 0.0), descending=True, stable=True)
         return sorted(int(c) for c in order[:count])
 
 
@@ -73,4 +81,4 @@ def _best(responses: torch.Tensor, places: torch.Tensor, count: int) -> Stronges
     values, order = responses.T.sort(dim=1, descending=True, stable=True)
     images = order[:, :count]
     chosen = places.transpose(0, 1).gather(1, images[..., None].expand(-1, -1, 2))
-    return Strongest(values[:, :count], images, chosen)
+    return Strongest(values[:, :count], images, chosen, responses.mean(0))

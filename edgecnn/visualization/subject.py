@@ -247,7 +247,7 @@ def _numbered(count: int) -> tuple[str, ...]:
 
 
 def pixels(frames: tuple[Frame, ...], spec: Input) -> Frame:
-    """What the network is shown, before the normalisation: uint8 (N, H, W, 3) RGB, or 1 for grey."""
+    """What the network is shown, not normalised: uint8 (N, H, W, 3) in RGB, or 1 for grey."""
     shown = np.stack([preprocess(frame, spec) for frame in frames])
     return shown[..., ::-1] if spec.color == "bgr" else shown
 

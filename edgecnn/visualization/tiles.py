@@ -93,7 +93,7 @@ def stack(strips: Sequence[Strip], title: str) -> Figure:
     """One strip under the other, at their own scales."""
     from matplotlib.figure import Figure
 
-    width = max(max(s.inches for s in strips), _breadth(title), 4.0) + 2 * EDGE
+    width = max(*(s.inches for s in strips), _breadth(title), 4.0) + 2 * EDGE
     heights = [s.inches * s.image.shape[0] / s.image.shape[1] for s in strips]
     height = EDGE + TITLE + sum(h + TITLE + EDGE for h in heights)
     figure = Figure(figsize=(width, height))
@@ -139,7 +139,7 @@ def grid(cells: Sequence[Cell], columns: int, title: str, side: float = 1.9) -> 
         x = EDGE + i % columns * (side + EDGE)
         y = EDGE + TITLE + i // columns * (above + tall + EDGE)
         figure.text(
-            x / width, 1 - (y + above - 0.04) / height, cell.title, size=WORDS, va="bottom",
+            x / width, 1 - (y + above - 0.07) / height, cell.title, size=WORDS, va="baseline",
             linespacing=1.15,
         )  # fmt: skip
         high = side * cell.image.shape[0] / cell.image.shape[1]
@@ -169,6 +169,6 @@ def _picture(figure: Figure, image: Colours, x: float, y: float, wide: float, hi
     """At these inches from the upper left corner."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
-    axes.imshow(image, interpolation="nearest", aspect="auto")
+    axes.imshow(image, interpolation="antialiased", aspect="auto")
     axes.set_axis_off()
     return axes
