@@ -9,6 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
+from edgecnn.models.layers import SparseConv
 from edgecnn.training.weights import load_tensors, save_tensors
 from edgecnn_runtime.errors import InputError, unknown_name
 
@@ -60,15 +61,15 @@ def layers_with_kernels(network: nn.Module) -> list[str]:
 def weight_of(network: nn.Module, name: str) -> torch.Tensor:
     """(outputs, inputs of each, height, width)."""
     module = network.get_submodule(name)
-    dense = getattr(module, "dense_weight", None)
-    weight: torch.Tensor = dense() if callable(dense) else module.weight
+    weight = module.dense_weight() if isinstance(module, SparseConv) else module.weight
+    assert isinstance(weight, torch.Tensor)
     return weight.detach().clone()
 
 
 def _has_kernels(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
-    return isinstance(weight, torch.Tensor) and (
-        weight.dim() == 4 or hasattr(module, "dense_weight")
+    return isinstance(module, SparseConv) or (
+        isinstance(weight, torch.Tensor) and weight.dim() == 4
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from edgecnn.models.cost import run_once
 from edgecnn.visualization.grad_cam import enlarged, grad_cam
 from edgecnn.visualization.studio import Drawing, Studio
-from edgecnn.visualization.tiles import Cell, Colours, grid, heat
+from edgecnn.visualization.tiles import Cell, Colours, as_colours, grid, heat
 from edgecnn_runtime.errors import unknown_name
 
 CALLED = 2  # classes a picture
@@ -30,8 +30,8 @@ def draw_cams(studio: Studio) -> Drawing:
     ]
     cells = []
     for n, name in enumerate(studio.shown.names):
-        picture = _grey_or_colour(studio.pixels[n])
-        cells.append(Cell(f"{name}", picture))
+        picture = as_colours(studio.pixels[n])
+        cells.append(Cell(name, picture))
         for i, found in enumerate(maps):
             c = int(ranks[n, i])
             words = f"{subject.labels[c]} {float(probabilities[n, c]):.1%}"
@@ -64,8 +64,3 @@ def overlay(picture: Colours, shares: Colours) -> Colours:
     strength = (0.75 * shares)[..., None]
     mixed: Colours = grey * (1 - strength) + heat(shares, 1.0, "inferno") * strength
     return np.clip(mixed + 0.15 * shares[..., None], 0, 1)
-
-
-def _grey_or_colour(image: np.ndarray) -> Colours:  # type: ignore[type-arg]
-    shares = image.astype(np.float32) / 255
-    return np.repeat(shares, 3, axis=2) if shares.shape[2] == 1 else shares

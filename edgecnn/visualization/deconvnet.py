@@ -90,7 +90,7 @@ def walking_back(network: nn.Module, rule: Rule) -> Iterator[None]:
 
 
 def _pass_by(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    passed: torch.Tensor = _PassBy.apply(inputs[0], output.detach())  # type: ignore[no-untyped-call]
+    passed: torch.Tensor = _PassBy.apply(inputs[0], output.detach())
     return passed
 
 
@@ -117,7 +117,7 @@ class _Rectifying(TorchFunctionMode):
         x = args[0] if args else kwargs.pop("input")
         with torch.no_grad():
             y = func(x.detach().clone(), *args[1:], **kwargs)
-        return _Rectifier.apply(x, y, self.guided)  # type: ignore[no-untyped-call]
+        return _Rectifier.apply(x, y, self.guided)
 
 
 def _least(_: object = None, min_val: float = -1.0, *__: object, **___: object) -> float:
@@ -131,7 +131,7 @@ class _Rectifier(torch.autograd.Function):
         return y.clone()
 
     @staticmethod
-    def backward(ctx: Any, back: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, back: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         back = back.clamp(min=0)
         return back if ctx.spoke is None else back * ctx.spoke, None, None
 
@@ -142,5 +142,5 @@ class _PassBy(torch.autograd.Function):
         return y.clone()
 
     @staticmethod
-    def backward(ctx: Any, back: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, back: torch.Tensor) -> tuple[torch.Tensor, None]:
         return back, None

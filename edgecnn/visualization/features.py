@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from edgecnn.visualization.maps import map_of, recorded
 from edgecnn.visualization.studio import Drawing, Studio
-from edgecnn.visualization.tiles import Strip, around_zero, mosaic, stack
+from edgecnn.visualization.tiles import Strip, around_zero, as_colours, mosaic, stack
 
 LAYERS, CHANNELS = 16, 12
 
@@ -44,7 +43,4 @@ def draw_features(studio: Studio) -> Drawing:
 
 
 def _picture(studio: Studio) -> Strip:
-    image = studio.pixels[0].astype(np.float32) / 255
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return Strip("what the network is shown", mosaic([image], 1), 1.4)
+    return Strip("what the network is shown", mosaic([as_colours(studio.pixels[0])], 1), 1.4)

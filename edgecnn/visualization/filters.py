@@ -50,7 +50,7 @@ def _scale(weight: NDArray[np.float32]) -> str:
 
 
 def _is_rgb(weight: NDArray[np.float32]) -> bool:
-    return weight.shape[1] == 3
+    return bool(weight.shape[1] == 3)
 
 
 def _in_rgb(weight: torch.Tensor, color: str) -> NDArray[np.float32]:

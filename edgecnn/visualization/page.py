@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecnn.visualization.studio import Drawing
 from edgecnn_runtime import __version__
@@ -76,7 +76,7 @@ def themed(colors: dict[str, str]) -> Iterator[None]:
     """Figures that are made in the block have these colours."""
     import matplotlib as mpl
 
-    settings = {
+    settings: Any = {
         **dict.fromkeys(
             ("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colors["back"]
         ),

@@ -10,8 +10,17 @@ from edgecnn.visualization.deconvnet import Rule, project
 from edgecnn.visualization.reverse_correlation import Box
 from edgecnn.visualization.strongest import COUNT, Strongest, strongest
 from edgecnn.visualization.studio import Drawing, Studio
-from edgecnn.visualization.subject import Frame, pixels, tensors
-from edgecnn.visualization.tiles import Colours, Strip, Values, mosaic, side_by_side, signed, stack
+from edgecnn.visualization.subject import pixels, tensors
+from edgecnn.visualization.tiles import (
+    Colours,
+    Strip,
+    Values,
+    as_colours,
+    mosaic,
+    side_by_side,
+    signed,
+    stack,
+)
 from edgecnn_runtime.errors import InputError
 
 LAYERS, CHANNELS = 4, 4
@@ -91,7 +100,7 @@ def _pair(
     projections = [
         _cut(signed(b[None], _limit(b))[0], box, size) for b, box in zip(back, cut, strict=True)
     ]
-    shown = _colours(pixels(chosen, spec))
+    shown = as_colours(pixels(chosen, spec))
     patches = [_cut(image, box, size) for image, box in zip(shown, cut, strict=True)]
     return side_by_side(mosaic(projections, SIDE), mosaic(patches, SIDE))
 
@@ -100,11 +109,6 @@ def _limit(projection: Values) -> float:
     """A few pixels with far larger values than the others would leave these grey."""
     sizes = np.abs(projection[projection != 0])
     return float(np.quantile(sizes, 0.995)) if len(sizes) else 1.0
-
-
-def _colours(images: Frame) -> Values:
-    shares = images.astype(np.float32) / 255
-    return np.repeat(shares, 3, axis=3) if shares.shape[3] == 1 else shares
 
 
 def _cut(image: Colours, box: Box, size: tuple[int, int]) -> Colours:

@@ -6,6 +6,7 @@ Understanding the effective receptive field, https://arxiv.org/abs/1701.04128.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -128,4 +129,4 @@ def box_of(mask: torch.Tensor) -> Box | None:
 
 def effective_size(field: torch.Tensor) -> float:
     """Side in pixels of a square with as many pixels as count in (H, W), as Luo et al. have it."""
-    return float((field > LUO * field.max()).sum()) ** 0.5
+    return math.sqrt(float((field > LUO * field.max()).sum()))

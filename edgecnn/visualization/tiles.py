@@ -56,6 +56,12 @@ def around_zero(values: Values) -> Colours:
     return found
 
 
+def as_colours(images: NDArray[np.uint8]) -> Colours:
+    """Pictures, uint8 (..., 3) or (..., 1), as 0 to 1: (..., 3)."""
+    shares = images.astype(np.float32) / np.float32(255)
+    return np.repeat(shares, 3, axis=-1) if shares.shape[-1] == 1 else shares
+
+
 def mosaic(tiles: Sequence[Colours], columns: int, least: int = LEAST) -> Colours:
     """Tiles of one size in rows, with transparent gaps: (H, W, 4)."""
     height, width = tiles[0].shape[:2]
