@@ -91,8 +91,7 @@ def fit(
     started = time.perf_counter()
     with warnings.catch_warnings():
         quiet()
-        trainer = _trainer(run, out, keep, progress)
-        trainer.callbacks.extend(watchers)
+        trainer = _trainer(run, out, keep, progress, watchers)
         try:
             trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
         except SystemExit:  # Lightning ends the process when it is interrupted
@@ -163,12 +162,14 @@ def loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
     return train, val
 
 
-def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
+def _trainer(
+    run: Run, out: Path, keep: _Keep, progress: bool, watchers: Sequence[Callback]
+) -> Trainer:
     bar = progress and sys.stderr.isatty()
     resume = ModelCheckpoint(
         dirpath=out, filename="resume", save_last=False, save_top_k=1, enable_version_counter=False
     )
-    callbacks: list[Callback] = [keep, resume]
+    callbacks: list[Callback] = [keep, *watchers, resume]
     if bar:
         callbacks.append(TQDMProgressBar(leave=False))
     return Trainer(

@@ -160,7 +160,7 @@ def _draw(points: Sequence[Point]) -> Figure:
     )
     areas = [AREA * p.parameters / most for p in points]
     axes.scatter(macs, tops, areas, color="#4c78a8", alpha=0.65, lw=0, zorder=3)
-    axes.scatter(macs, tops, 5, color="#222222", lw=0, zorder=4)
+    axes.scatter(macs, tops, 5, color="#808080", lw=0, zorder=4)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

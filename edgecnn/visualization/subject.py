@@ -22,6 +22,7 @@ from edgecnn.training.initial import initialise
 from edgecnn.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from edgecnn.training.run import is_run, load_network, read_run
 from edgecnn.training.weights import read_state
+from edgecnn_runtime.bundle import open_bundle
 from edgecnn_runtime.camera.image import read_image
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input
@@ -106,11 +107,18 @@ def open_subject(target: str, options: Options) -> Subject:
     if path.suffix in (".onnx", ".engine") or (path / "manifest.json").is_file():
         raise InputError(
             f"{target} has graphs and engines alone, and no way back through their layers; expected"
-            " the run that it was made from (a bundle goes into the chart of several targets)"
+            f" the run that it was made from{_made_from(path)} (a bundle goes into the chart alone)"
         )
     if "/" in target or ":" in target or path.exists():
         raise InputError(f"{target} is no run folder, torchvision:NAME or name of the zoo")
     raise unknown_name("model", target, ZOO, ", a run folder or torchvision:NAME")
+
+
+def _made_from(path: Path) -> str:
+    if not (path / "manifest.json").is_file():
+        return ""
+    run = open_bundle(path).manifest.provenance.get("run")
+    return f", {run}" if run else ""
 
 
 def _open_run(target: str, options: Options) -> Subject:

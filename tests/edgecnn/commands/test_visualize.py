@@ -143,7 +143,7 @@ def test_a_network_of_the_zoo_and_one_of_torchvision(
         (("RUN", "--random"), "has its own weights"),
         (("RUN", "--image", "nowhere.jpg"), "nowhere.jpg"),
         (("RUN", "--data", "terain"), "did you mean 'terrain'"),
-        (("BUNDLE", "--out", "x"), "the run that it was made from"),
+        (("BUNDLE", "--out", "x"), "the run that it was made from, "),
         (("lenet", "--out", "x"), "did you mean 'lenet5'"),
         (("lenet5", "--out", "x"), "without weights"),
         (("lenet5", "--random"), "name a folder with --out"),
