@@ -71,8 +71,11 @@ def command(
     ] = "deconv",
     images: Annotated[int, typer.Option(min=9, help="Held-out images to search.")] = 1000,
     stimuli: Annotated[
-        int, typer.Option(min=64, help="Noise pictures of a receptive field.")
-    ] = 4096,
+        int | None,
+        typer.Option(
+            min=64, help="Noise pictures for receptive fields; 4,096, of a large network fewer."
+        ),
+    ] = None,
     width: Annotated[float, typer.Option(help="Of a zoo name: channel multiplier.")] = 1.0,
     resolution: Annotated[
         str | None, typer.Option(metavar="R|HxW", help="Of what is no run: input size.")
@@ -108,6 +111,7 @@ def command(
         studio = _studio(
             targets[0],
             options,
+            names,
             data,
             image or [],
             layers=tuple(layer or ()),
@@ -160,13 +164,20 @@ def _chart(targets: list[str]) -> list[Drawing]:
 
 
 def _studio(
-    target: str, options: Options, data: str | None, files: list[Path], **chosen: object
+    target: str,
+    options: Options,
+    names: tuple[str, ...],
+    data: str | None,
+    files: list[Path],
+    **chosen: object,
 ) -> Studio:
+    from edgecnn.visualization.gallery import OF_WEIGHTS
     from edgecnn.visualization.studio import Studio
     from edgecnn.visualization.subject import choose_pictures, load_subject_data, open_subject
 
     subject = open_subject(target, options)
-    loaded = load_subject_data(subject, data)
+    needed = not set(names) <= set(OF_WEIGHTS)
+    loaded = load_subject_data(subject, data) if needed else None
     shown = choose_pictures(subject, tuple(files), loaded)
     return Studio(subject, shown, loaded, **chosen)  # type: ignore[arg-type]
 

@@ -21,7 +21,7 @@ def draw_features(studio: Studio) -> Drawing:
         found = map_of(maps, name)[0]
         available = len(found)
         most = torch.argsort(found.abs().amax((1, 2)), descending=True, stable=True)[:CHANNELS]
-        chosen = studio.channels_of(sorted(int(c) for c in most), available)
+        chosen = studio.channels_of(name, sorted(int(c) for c in most), available)
         values = found.numpy()[chosen]
         strips.append(
             Strip(

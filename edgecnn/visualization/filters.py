@@ -26,7 +26,7 @@ def draw_filters(studio: Studio) -> Drawing:
     subject = studio.subject
     name = layers_with_kernels(subject.network)[0]
     weight = _in_rgb(weight_of(subject.network, name), subject.spec.color)
-    chosen = studio.channels_of(list(range(min(MOST, len(weight)))), len(weight))
+    chosen = studio.channels_of(name, list(range(min(MOST, len(weight)))), len(weight))
     tiles = signed(weight, float(np.abs(weight).max()))[chosen]
     columns = min(len(chosen), 8 if len(chosen) <= 32 else 16)
     count, _, high, wide = weight.shape
@@ -97,7 +97,7 @@ def _evolution(
     shown = chosen_epochs(list(weights))
     last = weights[max(weights)]
     strongest = torch.argsort(last.flatten(1).norm(dim=1), descending=True, stable=True)[:ROWS]
-    rows = studio.channels_of(sorted(int(i) for i in strongest), len(last))
+    rows = studio.channels_of(name, sorted(int(i) for i in strongest), len(last))
     plane = _shown_plane(last)
     color = studio.subject.spec.color if first else "rgb"
     array = np.stack([_chosen(weights[e], plane, color)[rows] for e in shown])

@@ -35,6 +35,7 @@ KINDS = {
     "receptive-field": Kind(draw_receptive_fields, _always),
     "grad-cam": Kind(draw_cams, _always),
 }
+OF_WEIGHTS = ("filters", "evolution")  # these need no pictures
 CHART = "chart"
 
 

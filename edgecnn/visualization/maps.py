@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from edgecnn.models.layers import AdaptivePool
 from edgecnn_runtime.errors import InputError, unknown_name
 
 Shape = tuple[int, int, int]
@@ -17,7 +18,8 @@ Shape = tuple[int, int, int]
 def map_layers(network: nn.Module, x: torch.Tensor) -> dict[str, Shape]:
     """The layers that give a map of more than one place, in the order in which they run.
 
-    A layer is a part of the network, or a member of a part that is a plain sequence.
+    A layer is a part of the network, or a member of a part that is a plain sequence. Adaptive
+    poolings are none: they only fit a map to what is fully connected to it.
 
     Args:
         x: one image, (1, C, H, W).
@@ -99,4 +101,5 @@ def _parts(network: nn.Module) -> list[str]:
     for name, child in network.named_children():
         inside = [f"{name}.{n}" for n, _ in child.named_children()]
         names += inside if type(child) is nn.Sequential else [name]
-    return names
+    fitting = (AdaptivePool, nn.AdaptiveAvgPool2d)
+    return [name for name in names if not isinstance(network.get_submodule(name), fitting)]

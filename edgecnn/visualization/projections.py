@@ -68,7 +68,7 @@ def draw_projections(studio: Studio) -> Drawing:
 def _strips(
     studio: Studio, layer: str, found: Strongest, frames: ReadFrames, boxes: Fields
 ) -> list[Strip]:
-    channels = studio.channels_of(found.channels(CHANNELS), len(found.responses))
+    channels = studio.channels_of(layer, found.channels(CHANNELS), len(found.responses))
     pairs = [_pair(studio, layer, channel, found, frames, boxes) for channel in channels]
     strips = []
     for start in range(0, len(pairs), PAIRS):

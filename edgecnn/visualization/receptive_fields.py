@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from edgecnn.data.splits import ReadFrames
@@ -56,7 +55,7 @@ def measure_fields(studio: Studio) -> list[Measured]:
     network, shape = studio.subject.network, studio.subject.shape
     boxes = Fields.of(network, *shape[1:])
     units = _units(studio, list(studio.layers) or _local(studio, boxes))
-    found = reverse_correlation(network, shape, units, stimuli=studio.stimuli, seed=studio.seed)
+    found = reverse_correlation(network, shape, units, stimuli=studio.noises, seed=studio.seed)
     return [
         _measured(studio, unit, correlation, boxes)
         for unit, correlation in zip(units, found, strict=True)
@@ -83,14 +82,14 @@ def _units(studio: Studio, names: list[str]) -> list[Unit]:
         found = map_of(maps, name)
         row, column = found.shape[2] // 2, found.shape[3] // 2
         most = int(found[:, :, row, column].std(0).argmax())
-        (channel, *_) = studio.channels_of([most], found.shape[1])
+        (channel, *_) = studio.channels_of(name, [most], found.shape[1])
         units.append(Unit(name, channel, row, column))
     return units
 
 
 def _measured(studio: Studio, unit: Unit, correlation: Correlation, boxes: Fields) -> Measured:
     network, spec = studio.subject.network, studio.subject.spec
-    few = noise(studio.subject.shape, min(FEW, studio.stimuli), studio.seed)
+    few = noise(studio.subject.shape, min(FEW, studio.noises), studio.seed)
     gradient, over_noise = mean_gradients(network, few, unit)
     frames = studio.shown.frames if studio.data is None else ReadFrames(studio.data.val, FEW)
     _, over_photographs = mean_gradients(network, tensors(frames, spec), unit)
@@ -107,10 +106,10 @@ def draw_receptive_fields(studio: Studio) -> Drawing:
         title="Receptive fields",
         caption="Of the unit in the middle of each map, in the channel that noise moves most; the"
         f" green frame is the calculated field. Left, reverse correlation: the mean of"
-        f" {studio.stimuli:,} pictures of white noise, each weighed by the unit's response; for a"
+        f" {studio.noises:,} pictures of white noise, each weighed by the unit's response; for a"
         " unit that is linear it converges to its kernel, and deep units need more noise than that"
         f" to rise above it. Middle, what it converges to (Stein's lemma): the mean gradient, over"
-        f" {min(FEW, studio.stimuli)} of them. Right, the effective field: the mean size of the"
+        f" {min(FEW, studio.noises)} of them. Right, the effective field: the mean size of the"
         " gradient, over the noise and over photographs.",
         draw=lambda: grid(cells, 3, f"{studio.subject.title}: what a unit sees"),
         table=(HEADINGS, *(_row(m) for m in measured)),
@@ -158,11 +157,7 @@ def _signed(values: torch.Tensor, view: Box, color: str) -> Colours:
 
 
 def _view(box: Box, size: tuple[int, ...]) -> Box:
-    """A square around the field, a third larger, inside the image where that is possible."""
-    side = max(box[2] - box[0], box[3] - box[1])
-    wanted = min(side + 2 * max(2, side // 6), *size)
-    top, left = (
-        int(np.clip((a + b - wanted) // 2, 0, length - wanted))
-        for a, b, length in ((box[0], box[2], size[0]), (box[1], box[3], size[1]))
-    )
-    return top, left, top + wanted, left + wanted
+    """The field and a margin of a sixth around it, inside the image."""
+    margin = max(2, max(box[2] - box[0], box[3] - box[1]) // 6)
+    top, left = max(0, box[0] - margin), max(0, box[1] - margin)
+    return top, left, min(size[0], box[2] + margin), min(size[1], box[3] + margin)

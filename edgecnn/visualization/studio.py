@@ -11,6 +11,7 @@ import torch
 
 from edgecnn.data import DataSet
 from edgecnn.evaluation.predict import prepared
+from edgecnn.models.cost import cost
 from edgecnn.visualization.deconvnet import Rule
 from edgecnn.visualization.maps import Shape, check_layers, map_layers, spread
 from edgecnn.visualization.subject import Frame, Shown, Subject, pixels
@@ -18,6 +19,10 @@ from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+STIMULI, FEWEST = 4096, 256
+BUDGET = 10**12  # multiply-accumulates; from 0.25 G for one picture on there are fewer stimuli
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Studio:
         layers, channels: to look at; empty for a choice of ours.
         label: the class that Grad-CAM looks for; None for the two that are called first.
         images: held-out images that patches are searched in.
-        stimuli: of reverse correlation.
+        stimuli: of reverse correlation; None for as many as a large network allows in minutes.
     """
 
     subject: Subject
@@ -57,7 +62,7 @@ class Studio:
     label: str | None = None
     rule: Rule = "deconv"
     images: int = 1000
-    stimuli: int = 4096
+    stimuli: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,11 +84,17 @@ class Studio:
         """The pictures as a person sees them: uint8 (N, H, W, 3 or 1), RGB."""
         return pixels(self.shown.frames, self.subject.spec)
 
+    @cached_property
+    def noises(self) -> int:
+        """How many stimuli are shown."""
+        macs = cost(self.subject.network, self.subject.shape).macs
+        return self.stimuli or int(min(STIMULI, max(FEWEST, BUDGET // macs)))
+
     def layers_of(self, count: int) -> list[str]:
         """What a person chose, or as many as that from the first to the last."""
         return list(self.layers) or spread(list(self.maps), count)
 
-    def channels_of(self, strongest: list[int], available: int) -> list[int]:
+    def channels_of(self, layer: str, strongest: list[int], available: int) -> list[int]:
         """What a person chose, or the strongest ones.
 
         Raises:
@@ -91,5 +102,5 @@ class Studio:
         """
         wrong = [c for c in self.channels if not 0 <= c < available]
         if wrong:
-            raise InputError(f"channel {wrong[0]}; this layer has {available}, from 0 on")
+            raise InputError(f"channel {wrong[0]}; {layer} has {available}, from 0 on")
         return list(self.channels) or strongest

@@ -290,8 +290,12 @@ def load_subject_data(subject: Subject, name: str | None) -> DataSet | None:
     Raises:
         InputError: it cannot be read.
     """
-    chosen = name or subject.data
-    return None if chosen is None else load_data(chosen, subject.seed)
+    if name is not None or subject.data is None:
+        return None if name is None else load_data(name, subject.seed)
+    try:
+        return load_data(subject.data, subject.seed)
+    except InputError as error:
+        raise InputError(f"the run's own data: {error}; name others with --data") from error
 
 
 def tensors(frames: Iterable[Frame], spec: Input) -> Iterator[torch.Tensor]:

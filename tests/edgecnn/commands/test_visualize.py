@@ -137,7 +137,7 @@ def test_a_network_of_the_zoo_and_one_of_torchvision(
         (("RUN", "RUN"), "name a folder with --out"),
         (("RUN", "--layer", "featurs.3"), "did you mean 'features.3'"),
         (("RUN", "--what", "features", "--layer", "classifier"), "gives no map"),
-        (("RUN", "--what", "filters", "--channels", "99"), "channel 99; this layer has 8"),
+        (("RUN", "--what", "filters", "--channels", "99"), "channel 99; features.0.0 has 8"),
         (("RUN", "--channels", "one"), "expected numbers with commas"),
         (("RUN", "--what", "grad-cam", "--label", "gras"), "did you mean 'grass'"),
         (("RUN", "--random"), "has its own weights"),
