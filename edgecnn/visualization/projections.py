@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgecnn.data.splits import ReadFrames
@@ -69,7 +71,12 @@ def _strips(
     studio: Studio, layer: str, found: Strongest, frames: ReadFrames, boxes: Fields
 ) -> list[Strip]:
     channels = studio.channels_of(layer, found.channels(CHANNELS), len(found.responses))
-    pairs = [_pair(studio, layer, channel, found, frames, boxes) for channel in channels]
+    cuts = {
+        c: [boxes.box(layer, int(row), int(column)) for row, column in found.places[c]]
+        for c in channels
+    }
+    size = _largest([box for boxes_ in cuts.values() for box in boxes_])
+    pairs = [_pair(studio, layer, c, found, frames, cuts[c], size) for c in channels]
     strips = []
     for start in range(0, len(pairs), PAIRS):
         some, numbers = pairs[start : start + PAIRS], channels[start : start + PAIRS]
@@ -84,19 +91,27 @@ def _strips(
     return strips
 
 
+def _largest(boxes: Sequence[Box]) -> tuple[int, int]:
+    """Height and width that hold each of them."""
+    return max(b[2] - b[0] for b in boxes), max(b[3] - b[1] for b in boxes)
+
+
 def _pair(
-    studio: Studio, layer: str, channel: int, found: Strongest, frames: ReadFrames, boxes: Fields
+    studio: Studio,
+    layer: str,
+    channel: int,
+    found: Strongest,
+    frames: ReadFrames,
+    cut: Sequence[Box],
+    size: tuple[int, int],
 ) -> Colours:
     """Nine projections, and right of them nine patches."""
     spec, network = studio.subject.spec, studio.subject.network
     chosen = tuple(frames[int(i)] for i in found.images[channel])
-    places = found.places[channel]
     x = next(tensors(chosen, spec))
-    back = project(network, x, layer, channel, places, rule=studio.rule).numpy()
+    back = project(network, x, layer, channel, found.places[channel], rule=studio.rule).numpy()
     if spec.color == "bgr":
         back = back[:, ::-1]
-    cut = [boxes.box(layer, int(row), int(column)) for row, column in places]
-    size = max(b - t for t, _, b, _ in cut), max(r - left for _, left, _, r in cut)
     projections = [
         _cut(signed(b[None], _limit(b))[0], box, size) for b, box in zip(back, cut, strict=True)
     ]

@@ -173,3 +173,16 @@ def test_a_file_where_the_pictures_should_go(
     (tmp_path / "file").touch()
     line = refused("visualize", trained_run, "--out", tmp_path / "file" / "deep")
     assert "is a file; expected a folder" in line
+
+
+def test_patches_at_the_edges_are_drawn_beside_the_others(
+    trained_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Their fields are cut at the edge of the image: each channel has other sizes."""
+    channels = ",".join(str(c) for c in range(12))
+    found = _drawn(
+        trained_run, "--what", "deconv", "--layer", "features.4", "--channels", channels,
+        "--images", 60, "--out", tmp_path, capfd=capfd,
+    )  # fmt: skip
+    with Image.open(found["pictures"][0]) as image:
+        assert image.height > 1000  # six rows of two
