@@ -137,7 +137,7 @@ def draw_chart(points: Sequence[Point]) -> Drawing:
 
 AREA = 1400.0  # points squared, of the largest bubble
 PLOT = (5.6, 3.6)  # inches
-LEFT, TOP, BELOW, RIGHT = 0.75, 0.45, 0.95, 0.2
+LEFT, TOP, BELOW, RIGHT = 0.9, 0.45, 0.95, 0.2
 WORDS = 8.5
 
 
@@ -153,7 +153,7 @@ def _draw(points: Sequence[Point]) -> Figure:
     axes.set(xscale="log", xlabel="multiply-accumulates for one image, millions", ylabel="top-1")
     axes.set_xlim(min(macs) / 1.8, max(macs) * 2.6)
     margin = max(0.01, 0.2 * (max(tops) - min(tops)))
-    axes.set_ylim(min(tops) - margin, max(tops) + margin)
+    axes.set_ylim(min(tops) - margin, min(max(tops) + margin, 1 + margin / 4))
     best = front(points)
     axes.plot(
         [p.macs / 1e6 for p in best], [p.top1 for p in best], color="#f58518", lw=1.2, ls="--"
