@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from edgecnn.data.terrain import photographs
+from edgecnn.training.run import read_run, write_run
 from edgecnn_runtime.cli import run as run_cli
 
 OneLine = Callable[..., str]
@@ -186,3 +189,17 @@ def test_patches_at_the_edges_are_drawn_beside_the_others(
     )  # fmt: skip
     with Image.open(found["pictures"][0]) as image:
         assert image.height > 1000  # six rows of two
+
+
+def test_a_run_whose_photographs_are_gone_shows_its_weights_still(
+    trained_run: Path, tmp_path: Path, refused: OneLine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(trained_run, tmp_path / "run"))
+    write_run(run, msgspec.structs.replace(read_run(run), data="gone/photos"))
+    assert "name others with --data" in refused("visualize", run)
+    assert not (run / "visualize").exists()
+    assert len(_drawn(run, "--what", "filters", capfd=capfd)["pictures"]) == 1
+    more = ("--what", "grad-cam", "--data", "terrain")
+    assert (run / "visualize" / "grad-cam.png").samefile(
+        _drawn(run, *more, capfd=capfd)["pictures"][0]
+    )
