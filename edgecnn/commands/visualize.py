@@ -172,13 +172,14 @@ def _studio(
     **chosen: object,
 ) -> Studio:
     from edgecnn.visualization.gallery import OF_WEIGHTS
+    from edgecnn.visualization.shown import choose_pictures
     from edgecnn.visualization.studio import Studio
-    from edgecnn.visualization.subject import choose_pictures, load_subject_data, open_subject
+    from edgecnn.visualization.subject import load_subject_data, open_subject
 
     subject = open_subject(target, options)
     needed = not set(names) <= set(OF_WEIGHTS)
     loaded = load_subject_data(subject, data) if needed else None
-    shown = choose_pictures(subject, tuple(files), loaded)
+    shown = choose_pictures(tuple(files), loaded)
     return Studio(subject, shown, loaded, **chosen)  # type: ignore[arg-type]
 
 

@@ -10,9 +10,9 @@ from edgecnn.data.splits import ReadFrames
 from edgecnn.visualization.boxes import Fields
 from edgecnn.visualization.deconvnet import Rule, project
 from edgecnn.visualization.reverse_correlation import Box
+from edgecnn.visualization.shown import pixels, tensors
 from edgecnn.visualization.strongest import COUNT, Strongest, strongest
 from edgecnn.visualization.studio import Drawing, Studio
-from edgecnn.visualization.subject import pixels, tensors
 from edgecnn.visualization.tiles import (
     Colours,
     Strip,

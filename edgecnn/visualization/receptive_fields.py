@@ -19,8 +19,8 @@ from edgecnn.visualization.reverse_correlation import (
     noise,
     reverse_correlation,
 )
+from edgecnn.visualization.shown import tensors
 from edgecnn.visualization.studio import Drawing, Studio
-from edgecnn.visualization.subject import tensors
 from edgecnn.visualization.tiles import Cell, Colours, grid, heat, signed
 
 LAYERS = 4

@@ -14,7 +14,8 @@ from edgecnn.evaluation.predict import prepared
 from edgecnn.models.cost import cost
 from edgecnn.visualization.deconvnet import Rule
 from edgecnn.visualization.maps import Shape, check_layers, map_layers, spread
-from edgecnn.visualization.subject import Frame, Shown, Subject, pixels
+from edgecnn.visualization.shown import Frame, Shown, pixels
+from edgecnn.visualization.subject import Subject
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,21 +1,16 @@
-"""TARGET on the command line: a network to look into, and the pictures to show it."""
+"""TARGET on the command line: a network to look into."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from edgecnn.data import DataSet, colour_photographs, load_data
-from edgecnn.evaluation.predict import batches, prepared
+from edgecnn.data import DataSet, load_data
 from edgecnn.models import ZOO
 from edgecnn.models.registry import build, check_resolution, entry
 from edgecnn.training.initial import initialise
@@ -23,13 +18,8 @@ from edgecnn.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from edgecnn.training.run import is_run, load_network, read_run
 from edgecnn.training.weights import read_state
 from edgecnn_runtime.bundle import open_bundle
-from edgecnn_runtime.camera.image import read_image
 from edgecnn_runtime.errors import InputError, unknown_name
 from edgecnn_runtime.manifest import Input
-from edgecnn_runtime.preprocess import preprocess
-
-Frame = NDArray[np.uint8]
-PICTURES = 6  # that are shown, unless a person names his own
 
 
 @dataclass(frozen=True)
@@ -72,19 +62,6 @@ class Subject:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of what the network takes."""
         return self.spec.channels, self.spec.height, self.spec.width
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Pictures for a network to look at.
-
-    Attributes:
-        frames: uint8 (H, W, 3) BGR, as a camera gives them.
-        names: what they are, a line each.
-    """
-
-    frames: tuple[Frame, ...]
-    names: tuple[str, ...]
 
 
 def open_subject(target: str, options: Options) -> Subject:
@@ -254,36 +231,6 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(count))
 
 
-def pixels(frames: tuple[Frame, ...], spec: Input) -> Frame:
-    """What the network is shown, not normalised: uint8 (N, H, W, 3) in RGB, or 1 for grey."""
-    shown = np.stack([preprocess(frame, spec) for frame in frames])
-    return shown[..., ::-1] if spec.color == "bgr" else shown
-
-
-def choose_pictures(
-    subject: Subject, files: tuple[Path, ...], data: DataSet | None, count: int = PICTURES
-) -> Shown:
-    """The files that a person names; else held-out images, one of each class in turn; else four
-    photographs."""
-    if files:
-        return Shown(tuple(read_image(file) for file in files), tuple(file.name for file in files))
-    if data is None:
-        photographs = colour_photographs()
-        return Shown(tuple(photographs.values()), tuple(photographs))
-    indices = list(islice(_in_turn(data.val.targets), count))
-    frames = tuple(data.val.frame(i) for i in indices)
-    return Shown(frames, tuple(data.labels[data.val.targets[i]] for i in indices))
-
-
-def _in_turn(targets: NDArray[np.int64]) -> Iterator[int]:
-    """The first of each class, then the second of each class, and so on."""
-    rank = np.zeros(len(targets), np.int64)
-    for label in np.unique(targets):
-        members = np.flatnonzero(targets == label)
-        rank[members] = np.arange(len(members))
-    yield from np.lexsort((targets, rank)).tolist()
-
-
 def load_subject_data(subject: Subject, name: str | None) -> DataSet | None:
     """The data set that a person names, or the one that a run was trained on.
 
@@ -296,8 +243,3 @@ def load_subject_data(subject: Subject, name: str | None) -> DataSet | None:
         return load_data(subject.data, subject.seed)
     except InputError as error:
         raise InputError(f"the run's own data: {error}; name others with --data") from error
-
-
-def tensors(frames: Iterable[Frame], spec: Input) -> Iterator[torch.Tensor]:
-    """What the network takes, in batches: float32 (N, C, H, W)."""
-    return (prepared(batch, spec) for batch in batches(frames))

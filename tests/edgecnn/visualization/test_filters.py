@@ -18,8 +18,9 @@ from edgecnn.visualization.filters import (
     draw_filters,
     relative_changes,
 )
+from edgecnn.visualization.shown import choose_pictures
 from edgecnn.visualization.studio import Studio
-from edgecnn.visualization.subject import Options, choose_pictures, open_subject
+from edgecnn.visualization.subject import Options, open_subject
 from edgecnn.visualization.tiles import mosaic, signed
 from edgecnn_runtime.errors import InputError
 
@@ -36,7 +37,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 
 def _studio(run: Path) -> Studio:
     subject = open_subject(str(run), Options())
-    return Studio(subject, choose_pictures(subject, (), None))
+    return Studio(subject, choose_pictures((), None))
 
 
 def _tiles(image: np.ndarray, rows: int, columns: int, side: int) -> np.ndarray:  # type: ignore[type-arg]
