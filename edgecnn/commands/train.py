@@ -12,6 +12,7 @@ from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from lightning import Callback
     from rich.console import Console
 
     from edgecnn.data import DataSet
@@ -52,6 +53,15 @@ def command(
     cache_limit: Annotated[float, typer.Option(min=0, help="GB of such copies.")] = 20.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished RUN.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older RUN.")] = False,
+    snapshots: Annotated[
+        bool,
+        typer.Option(
+            "--snapshots", help="Keep the first layer's weights of each epoch, to look at."
+        ),
+    ] = False,
+    snapshot_layer: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Keep this layer's as well.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Train a network on DATA and leave a run folder that says how it was made."""
@@ -79,6 +89,7 @@ def command(
         seed=seed,
         cache=cache,
     )
+    watchers = _watchers(run, out, snapshots, snapshot_layer or [])
     if overwrite and not resume:
         replace_run(out)
     people.print(
@@ -91,12 +102,20 @@ def command(
         people.print("the recipe's amp is for GPUs, and there is none: training in FP32")
     if run.cache is not None:
         _fill(loaded, run, cache_limit, people)
-    result = fit(run, loaded, out, resume=resume)
+    result = fit(run, loaded, out, resume=resume, watchers=watchers)
     people.print(
         f"top-1 [bold]{result.top1:.3f}[/bold], top-5 {result.top5:.3f} on the held-out images;"
         f" {result.seconds:.0f} s, {result.images_per_second:.0f} images/s; run in {out}"
     )
     write_result(result, json)
+
+
+def _watchers(run: Run, out: Path, snapshots: bool, layers: list[str]) -> list[Callback]:
+    from edgecnn.training.snapshots import Snapshots, snapshot_layers
+
+    if not snapshots and not layers:
+        return []
+    return [Snapshots(out, snapshot_layers(run.network(), layers))]
 
 
 def describe(

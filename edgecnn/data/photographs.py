@@ -20,6 +20,11 @@ def _photograph(name: str) -> Frame:
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 
+def colour_photographs() -> dict[str, Frame]:
+    """The four photographs by name, whole: uint8 (H, W, 3) BGR."""
+    return {name: _photograph(name) for name in NAMES}
+
+
 def colour_crops(count: int = 64, seed: int = 0) -> list[Frame]:
     """Crops of odd sizes and places from four colour photographs: uint8 (H, W, 3) BGR."""
     rng = np.random.default_rng(seed)

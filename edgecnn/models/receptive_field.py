@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,17 +204,35 @@ def see(network: nn.Module) -> dict[str, Seen]:
     features = network.get_submodule("features")
     width = 1024
     while True:
-        seen = _walk(features, width)
+        seen = _walk_features(features, width)
         if not seen["features"].is_cut or width >= WIDEST:
             return seen
         width *= 2
 
 
-def _walk(features: nn.Module, width: int) -> dict[str, Seen]:
-    seen: dict[str, Seen] = {}
+def fields(network: nn.Module, width: int) -> dict[str, Seen]:
+    """What the units of each layer see of an input of this width, by the layer's name.
 
-    def record(name: str, output: Seen) -> None:
-        seen[f"features.{name}".rstrip(".")] = output
+    For any network, as far as places can be followed: what comes behind is left out. At the edges
+    a unit sees less than in the middle, since zeros around the image are none of it.
+    """
+    seen: dict[str, Seen] = {}
+    # Behind the last map places end, and a stranger's code may do anything.
+    with suppress(Exception):
+        _walk(network, width, seen)
+    return seen
+
+
+def _walk_features(features: nn.Module, width: int) -> dict[str, Seen]:
+    found: dict[str, Seen] = {}
+    _walk(features, width, found)
+    return {f"features.{name}".rstrip("."): seen for name, seen in found.items()}
+
+
+def _walk(features: nn.Module, width: int, seen: dict[str, Seen]) -> None:
+    def record(name: str, output: object) -> None:
+        if isinstance(output, Seen):
+            seen[name] = output
 
     hooks = [
         module.register_forward_hook(lambda _m, _i, output, name=name: record(name, output))
@@ -228,7 +247,6 @@ def _walk(features: nn.Module, width: int) -> dict[str, Seen]:
         features.train(was_training)
         for hook in hooks:
             hook.remove()
-    return seen
 
 
 def receptive_field(network: nn.Module) -> int:

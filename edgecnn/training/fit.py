@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -53,7 +54,13 @@ class Trained:
 
 
 def fit(
-    run: Run, data: DataSet, out: Path, *, resume: bool = False, progress: bool = True
+    run: Run,
+    data: DataSet,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    watchers: Sequence[Callback] = (),
 ) -> Trained:
     """Train a network from scratch, or go on with a run that was interrupted.
 
@@ -63,6 +70,7 @@ def fit(
         out: the run folder to make, or to go on with.
         resume: go on from the last whole epoch of `out`.
         progress: draw a bar on standard error where that is a terminal.
+        watchers: Lightning callbacks that look on, such as `Snapshots`.
 
     Raises:
         InputError: `out` holds something already, or nothing to resume, or another run; a loss
@@ -85,7 +93,7 @@ def fit(
     started = time.perf_counter()
     with warnings.catch_warnings():
         quiet()
-        trainer = _trainer(run, out, keep, progress)
+        trainer = _trainer(run, out, keep, progress, watchers)
         try:
             trainer.fit(module, train, val, ckpt_path=str(out / RESUME) if resume else None)
         except SourceError as error:  # a worker passes it on with its whole traceback
@@ -144,12 +152,14 @@ def made() -> dict[str, Any]:
     }
 
 
-def _trainer(run: Run, out: Path, keep: _Keep, progress: bool) -> Trainer:
+def _trainer(
+    run: Run, out: Path, keep: _Keep, progress: bool, watchers: Sequence[Callback]
+) -> Trainer:
     bar = progress and shows_bar()
     resume = ModelCheckpoint(
         dirpath=out, filename="resume", save_last=False, save_top_k=1, enable_version_counter=False
     )
-    callbacks: list[Callback] = [keep, resume]
+    callbacks: list[Callback] = [keep, *watchers, resume]
     if bar:
         callbacks.append(TQDMProgressBar(leave=False))
     return Trainer(

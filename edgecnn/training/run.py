@@ -8,6 +8,7 @@ last.safetensors     weights of the last epoch
 resume.ckpt          what training needs to go on; safetensors too
 metrics.csv          a line an epoch
 tensorboard/         the same for TensorBoard
+snapshots/           weights of chosen layers after each epoch, where --snapshots asked for them
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ VERBS = {
     ),
     "train": Verb("edgecnn.commands.train", "train,cpu", "Train a network on your images."),
     "evaluate": Verb("edgecnn.commands.evaluate", "train,cpu", "Accuracy of a run or a bundle."),
+    "visualize": Verb(
+        "edgecnn.commands.visualize", "train,cpu", "Draw what a network has learned."
+    ),
     "export": Verb(
         "edgecnn_export.commands.export",
         "train,export,cpu",

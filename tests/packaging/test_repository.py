@@ -60,6 +60,18 @@ def test_no_registry_host_and_no_machine_path(tracked: list[Path]) -> None:
     assert found == []
 
 
+def test_each_picture_of_the_docs_is_there_and_small(tracked: list[Path]) -> None:
+    shown = [
+        page.parent / name
+        for page in tracked
+        if page.suffix == ".md"
+        for name in re.findall(r"!\[[^\]]*\]\(([^):]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(shown) > 5
+    assert [picture for picture in shown if not picture.is_file()] == []
+    assert [p.name for p in shown if p.stat().st_size > 260_000] == []
+
+
 @pytest.mark.parametrize("name", ["export.edgecnn_export", "runtime.edgecnn_runtime"])
 def test_a_folder_of_the_repository_is_not_a_second_copy_of_its_package(
     name: str, monkeypatch: pytest.MonkeyPatch
