@@ -46,6 +46,7 @@ from edgecnn_runtime.stream.text_files import CsvLine, JsonLine, TextFile
 CAMERAS = ("front", "back")
 RECORDERS = ("json lines", "csv", "checked")
 WARM, WARM_END, LAST = 0.2, 0.4, 0.9  # shares of the run: what it holds is compared between them
+LOOK = 2.0  # seconds
 MOST_MORE = 2  # descriptors and threads: viewers come and go
 UNDELIVERED = 0.001  # of the results that the checked sink says it did not deliver
 
@@ -64,6 +65,7 @@ class Soak:
         self.frames = Frames(self.scripts)
         self.ledgers = {suffix: Ledger(folder, suffix) for suffix in (".jsonl", ".csv")}
         self.held: list[tuple[int, Holding]] = []  # after so many frames
+        self.next_look = 0.0
 
     def run(self, peer: subprocess.Popen[str]) -> dict[str, Any]:
         """All of it, with the other end of the sinks in a process of its own; see `found`."""
@@ -125,13 +127,20 @@ class Soak:
 
     def _look(self, result: Result, fps: float) -> None:
         """A few times a second, in the loop's thread."""
-        self.held.append((self.frames.checked, Holding.now()))
+        if perf_counter() >= self.next_look:  # what is measured must not grow by what measures
+            self.next_look = perf_counter() + LOOK
+            self.held.append((self.frames.checked, Holding.now()))
         for ledger in self.ledgers.values():
             ledger.check()
 
     def _between(self, begin: float, end: float) -> Holding:
         frames = self.asked.frames
         return Holding.median([h for n, h in self.held if begin * frames <= n <= end * frames])
+
+    def _series(self, points: int) -> list[tuple[int, float]]:
+        """What it held after so many frames, at equal distances."""
+        chosen = self.held[:: max(1, len(self.held) // points)]
+        return [(frames, holding.resident_mb) for frames, holding in chosen]
 
     def _found(
         self, report: StreamReport, peer: dict[str, Any], seconds: float, before: Holding
@@ -152,6 +161,7 @@ class Soak:
             "seen": peer["seen"],
             "warm": asdict(warm),
             "last": asdict(last),
+            "resident_mb": self._series(20),
             "resident_growth": round(last.resident_mb / warm.resident_mb - 1, 5),
             "wrong": [
                 *self.frames.wrong,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
+from functools import cache
+from typing import Any
 
 from edgecnn_runtime.machine.access import Machine
 
@@ -25,3 +28,23 @@ def resident_mb(machine: Machine | None = None) -> tuple[float, float] | None:
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     most_mb = most / (2**20 if machine.system == "darwin" else 2**10)
     return most_mb, most_mb
+
+
+def give_back() -> bool:
+    """Return to the system what the C library keeps free between its blocks; False where it cannot.
+
+    Frames, threads and encoders of months leave such holes behind. Of glibc alone; 0.03 to 0.2 ms
+    where it is done once a minute.
+    """
+    trim = _trim()
+    if trim is None:
+        return False
+    trim(0)
+    return True
+
+
+@cache
+def _trim() -> Any:
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)

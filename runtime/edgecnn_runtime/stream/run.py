@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from time import perf_counter
 from types import FrameType
 
+from edgecnn_runtime.machine.memory import give_back
 from edgecnn_runtime.stream.live import Live
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.preview import Window
@@ -20,6 +21,7 @@ from edgecnn_runtime.stream.steady import Steady
 from edgecnn_runtime.stream.summary import StreamSummary
 
 STATUS_EVERY = 0.25  # seconds
+TIDY_EVERY = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def run_stream(
     labels: Counter[str] = Counter()
     backends: Counter[str] = Counter()
     written: list[SinkSummary] = []
-    next_status = 0.0
+    next_status, next_tidying = 0.0, perf_counter() + TIDY_EVERY
     if live is not None:
         live.sinks = lambda: [sink.summary() for sink in sinks]
     try:
@@ -73,9 +75,13 @@ def run_stream(
                     sink.put(result)
                 if window is not None and not window.show(result, stream.fps):
                     break
-                if on_status is not None and perf_counter() >= next_status:
-                    next_status = perf_counter() + STATUS_EVERY
+                now = perf_counter()
+                if on_status is not None and now >= next_status:
+                    next_status = now + STATUS_EVERY
                     on_status(result, stream.fps)
+                if now >= next_tidying:
+                    next_tidying = now + TIDY_EVERY
+                    give_back()
     finally:
         written = [sink.close() for sink in sinks]
         if window is not None:

@@ -152,7 +152,7 @@ def test_a_pipeline_whose_process_is_stopped_counts_as_lost(
 
 def connected(source: Source) -> BindingCapture:
     """The capture that runs, found where its thread keeps it."""
-    found = [o for o in gc.get_objects() if isinstance(o, BindingCapture)]
+    found = [o for o in gc.get_objects() if type(o) is BindingCapture]
     return next(one for one in found if one._process.poll() is None)
 
 

@@ -18,7 +18,7 @@ Machine = Any
 @pytest.fixture
 def no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU that computes on the host has no figures of its own."""
-    monkeypatch.setattr("edgecnn_runtime.commands.layers._peaks", lambda backend: None)
+    monkeypatch.setattr("edgecnn_runtime.commands.layers._peaks", lambda *of: None)
 
 
 def layers(bundle: Path, folder: Path, *more: str) -> Any:
