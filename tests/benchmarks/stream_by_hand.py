@@ -29,10 +29,20 @@ def prepare() -> None:
     run([PYTHON, HERE / "float_graph.py", BUNDLE, FLOAT])
 
 
-def stream(bundle: Path = BUNDLE, clip: Path = CLIP) -> Sample:
+def stream(bundle: Path = BUNDLE, clip: Path = CLIP, *options: str) -> Sample:
     """One `edgecnn stream` over the film."""
     out = CACHE / "stream.json"
-    command = [BIN / "edgecnn", "stream", bundle, "--source", clip, "--headless", "--json", out]
+    command = [
+        BIN / "edgecnn",
+        "stream",
+        bundle,
+        "--source",
+        clip,
+        "--headless",
+        "--json",
+        out,
+        *options,
+    ]
     finished = run(command)
     result = json.loads(out.read_text())
     return {
