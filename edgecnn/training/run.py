@@ -28,6 +28,20 @@ from edgecnn_runtime.manifest import Input
 RUN_FILE = "run.json"
 
 
+class TaughtBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The run whose answers another one learns.
+
+    Attributes:
+        run: its folder, as it was named.
+        sha256: of its weights, so that a run is resumed with the same teacher.
+    """
+
+    run: str
+    model: str
+    width: float
+    sha256: str
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The content of run.json.
 
@@ -37,6 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         metrics: top1 and top5 of the best epoch; empty until the first has ended.
         made: versions, machine and command.
         init: what its weights started from; None for fresh ones.
+        teacher: whose answers it learns beside the labels.
         cache: shorter side in pixels of the decoded copies that it trains on; None for the files.
     """
 
@@ -49,6 +64,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     recipe: Recipe
     init: str | None = None
+    teacher: TaughtBy | None = None
     cache: int | None = None
     metrics: dict[str, float] = {}
     made: dict[str, Any] = {}
