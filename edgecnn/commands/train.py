@@ -109,7 +109,7 @@ def command(
         f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
         f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.all_epochs} epochs"
     )
-    for line in _starts_from(run):
+    for line in _starts_from(run, loaded):
         people.print(line, markup=False)
     report(loaded, people)
     if run.recipe.amp and precision(run.recipe) == "32-true":
@@ -198,9 +198,10 @@ def describe(
     return msgspec.structs.replace(run, teacher=teacher_of(distill, run)) if distill else run
 
 
-def _starts_from(run: Run) -> list[str]:
+def _starts_from(run: Run, data: DataSet) -> list[str]:
     """What `--init`, `--freeze` and `--distill` do, for people to read."""
     from edgecnn.training.initial import initialise
+    from edgecnn.training.run import had_another_split, is_run, read_run
     from edgecnn.training.teacher import load_teacher, macs
 
     said = []
@@ -223,7 +224,13 @@ def _starts_from(run: Run) -> list[str]:
             f" temperature {settings.temperature:g}, alpha {settings.alpha:g}; its answers add"
             f" about {share:.0%} to the arithmetic of a step"
         )
-    return said
+    sources = (run.init, run.teacher.run if run.teacher else None)
+    return said + [
+        f"{source} had another split of {run.data}: it may have learned what is held out here,"
+        f" which is then no measure; split alike by --seed {read_run(source).seed}"
+        for source in sources
+        if source and is_run(source) and had_another_split(source, data)
+    ]
 
 
 def _fill(data: DataSet, run: Run, limit: float, people: Console) -> None:

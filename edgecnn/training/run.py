@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from torch import nn
 
+from edgecnn.data import DataSet
 from edgecnn.models import build
 from edgecnn.training.recipe import Recipe
 from edgecnn.training.weights import load_tensors
@@ -101,6 +102,18 @@ def read_run(folder: str | Path) -> Run:
         return msgspec.json.decode(path.read_bytes(), type=Run)
     except ValueError as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def had_another_split(folder: str | Path, data: DataSet) -> bool:
+    """Whether a run held out other images of this data, so that it may have learned what is held
+    out now.
+    """
+    path = Path(folder) / "split.json"
+    if read_run(folder).data != data.name or not path.is_file():
+        return False
+    before = msgspec.json.decode(path.read_bytes())
+    now = msgspec.json.decode(msgspec.json.encode(data.record))
+    return any(before.get(name) != now.get(name) for name in ("val", "val_indices"))
 
 
 def load_network(folder: str | Path, run: Run, weights: str = "best") -> nn.Module:

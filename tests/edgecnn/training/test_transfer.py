@@ -357,3 +357,15 @@ def test_auxiliary_heads_learn_from_labels_and_the_outputs_from_both(teaching_ru
         (logits / 2).log_softmax(1), (answers / 2).softmax(1), reduction="batchmean"
     )
     torch.testing.assert_close(got, 0.25 * soft + 0.75 * labels_loss)
+
+
+def test_a_teacher_that_may_have_learned_what_is_held_out_is_said(
+    teaching_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", "mnist5k", "--model", "lenet5_modern", "--epochs", "1", "--batch", "1000"]
+    for seed, told in (("1", True), ("0", False)):
+        out = tmp_path / seed
+        options = ["--distill", str(teaching_run), "--seed", seed, "--out", str(out)]
+        assert run_cli([*train, *options]) == 0
+        said = " ".join(capfd.readouterr().out.split())
+        assert ("had another split of mnist5k" in said) == told
