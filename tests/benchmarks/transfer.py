@@ -73,14 +73,16 @@ def uci_digits(seed: int) -> DataSet:
 
 def few(seeds: Sequence[int], epochs: int | None) -> dict[str, Any]:
     """From scratch, against from a run on other data."""
-    model, options = "lenet5_modern", {"epochs": epochs, "batch": 32}
+    model, epochs = "lenet5_modern", epochs or 40
     source = train(load_data("mnist5k"), model, "few-source", epochs=epochs)
-    start = {"init": str(source.run)}
-    ways: dict[str, dict[str, Any]] = {"scratch": {}, "init": start}
-    ways["init, frozen 5 epochs"] = {**start, "freeze": 5}
+    init = {"init": str(source.run), "epochs": epochs}
+    frozen = min(5, epochs - 1)  # of as many epochs in all
+    thawing = {**init, "freeze": frozen, "epochs": epochs - frozen}
+    ways: dict[str, dict[str, Any]] = {"scratch": {"epochs": epochs}, "init": init}
+    ways[f"init, frozen {frozen} epochs"] = thawing
     runs = {
         way: [
-            train(uci_digits(s), model, f"few-{way[:4]}-{len(more)}-{s}", seed=s, **options, **more)
+            train(uci_digits(s), model, f"few-{len(more)}-{s}", seed=s, batch=32, **more)
             for s in seeds
         ]
         for way, more in ways.items()
