@@ -54,9 +54,10 @@ class Backbone:
 
     def __init__(self, network: nn.Module) -> None:
         head = set(head_layers(network))
-        modules = [module for module in network.modules() if module not in head]
-        self._parameters = [p for m in modules for p in _parameters(m) if p.requires_grad]
-        self._norms = [module for module in modules if isinstance(module, NORMS)]
+        self._network = network
+        layers = {name: m for name, m in network.named_modules() if m not in head}
+        self._layers = set(layers)
+        self._parameters = [p for m in layers.values() for p in _parameters(m) if p.requires_grad]
         self.frozen = False
 
     def freeze(self) -> None:
@@ -64,15 +65,19 @@ class Backbone:
         self.frozen = True
         for parameter in self._parameters:
             parameter.requires_grad_(False)
-        for norm in self._norms:
-            norm.eval()
+        self._set_norms(training=False)
 
     def thaw(self) -> None:
         self.frozen = False
         for parameter in self._parameters:
             parameter.requires_grad_(True)
-        for norm in self._norms:
-            norm.train()
+        self._set_norms(training=True)
+
+    def _set_norms(self, *, training: bool) -> None:
+        """By name: on several GPUs Lightning puts others in their place."""
+        for name, module in self._network.named_modules():
+            if name in self._layers and isinstance(module, NORMS):
+                module.train(training)
 
 
 Branch = list[tuple[str, nn.Module]]

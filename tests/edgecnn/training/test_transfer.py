@@ -369,3 +369,14 @@ def test_a_teacher_that_may_have_learned_what_is_held_out_is_said(
         assert run_cli([*train, *options]) == 0
         said = " ".join(capfd.readouterr().out.split())
         assert ("had another split of mnist5k" in said) == told
+
+
+def test_batch_norm_that_is_replaced_for_several_gpus_is_frozen_too() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    backbone = Backbone(network)
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    backbone.freeze()
+    assert isinstance(network[1], nn.SyncBatchNorm)
+    assert not network[1].training
+    backbone.thaw()
+    assert network[1].training
