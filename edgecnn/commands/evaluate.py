@@ -45,8 +45,8 @@ def command(
     crops: Annotated[
         str,
         typer.Option(
-            metavar="center|flip|five|ten|144|multiscale",
-            help="Average over several looks at each picture.",
+            metavar="center|flip|five|ten|144|multiscale|recipe",
+            help="Average over several looks at each picture; as the recipe of a run has it.",
         ),
     ] = "center",
     compare: Annotated[
@@ -88,7 +88,7 @@ def command(
 
     _check_options(targets, compare=compare, activity=activity, html=html)
     check_slices(slices or [])
-    crops = scheme(crops)
+    schemes = [scheme(_of_recipe(target) if crops == "recipe" else crops) for target in targets]
     if html:
         check_report(html)
     out = console(json)
@@ -105,15 +105,17 @@ def command(
             through = _progress(len(loaded.val), name)
             return judge(predict, loaded, sliced=slices or [], mistakes=mistakes, through=through)
 
-        answers = [with_crops(model.predict, crops) for model in models]
+        answers = [
+            with_crops(model.predict, own) for model, own in zip(models, schemes, strict=True)
+        ]
         if compare:
             found = [judged(predict, name) for predict, name in zip(answers, targets, strict=True)]
             result = _compare(out, targets, data, found, remarks)
-            write_result({**result, "crops": crops}, json)
+            write_result({**result, "crops": _one(schemes)}, json)
             return
         whole = judged(ensemble(answers), " + ".join(targets))
     parameters = sum(model.predict.parameters for model in models)
-    subject = Subject(" + ".join(targets), data, parameters, crops, tuple(remarks))
+    subject = Subject(" + ".join(targets), data, parameters, _one(schemes), tuple(remarks))
     out.print(f"{subject.target} on {whole.metrics.images} held-out images of {data}", markup=False)
     out.print(figures(whole, subject.per_million(whole)))
     if whole.slices:
@@ -123,7 +125,7 @@ def command(
         "target": subject.target,
         "targets": targets,
         "data": data,
-        "crops": crops,
+        "crops": subject.crops,
         "parameters": parameters,
         "top1_per_million_parameters": subject.per_million(whole),
         **whole.as_result(),
@@ -157,6 +159,20 @@ def _check_options(targets: list[str], *, compare: bool, activity: bool, html: P
         raise InputError("--compare of one TARGET; name two or more before DATA")
     if compare and html:
         raise InputError("--compare writes no report; leave out --html, or evaluate each by itself")
+
+
+def _of_recipe(target: str) -> str:
+    from edgecnn.training.run import is_run, read_run
+
+    if not is_run(target):
+        raise InputError(
+            f"--crops recipe is what a run's recipe says, and {target} is no run; name the scheme"
+        )
+    return read_run(target).recipe.test.crops
+
+
+def _one(schemes: list[str]) -> str:
+    return schemes[0] if len(set(schemes)) == 1 else ", ".join(schemes)
 
 
 def _check_labels(

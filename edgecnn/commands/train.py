@@ -36,6 +36,23 @@ def command(
         str | None,
         typer.Option(metavar="RUN|FILE|torchvision:NAME|timm:NAME", help="Weights to start from."),
     ] = None,
+    freeze: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS", min=0, help="With --init: first train the last layer alone so long."
+        ),
+    ] = None,
+    distill: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Learn its answers too, those of a larger network."),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of --distill, in place of the recipe's.")
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="The share of --distill in the loss; the labels have the rest."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak rate, in place of the recipe's.")] = None,
@@ -73,6 +90,8 @@ def command(
     from edgecnn.training.recipe import load_recipe
 
     people = console(json)
+    if distill is None and (temperature, alpha) != (None, None):
+        raise InputError("--temperature and --alpha belong to --distill; name the run that teaches")
     entry(model)  # wrong names are said before a download
     load_recipe(recipe or "default")
     loaded = load_data(data, seed, data_dir=data_dir, skip_broken=skip_broken)
@@ -83,6 +102,10 @@ def command(
         resolution=resolution,
         recipe=recipe,
         init=init,
+        freeze=freeze,
+        distill=distill,
+        temperature=temperature,
+        alpha=alpha,
         epochs=epochs,
         batch=batch,
         lr=lr,
@@ -95,8 +118,10 @@ def command(
     people.print(
         f"{run.model}, width {run.width:g}, {run.input.height}x{run.input.width},"
         f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
-        f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.epochs} epochs"
+        f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.all_epochs} epochs"
     )
+    for line in _starts_from(run, loaded):
+        people.print(line, markup=False)
     report(loaded, people)
     if run.recipe.amp and precision(run.recipe) == "32-true":
         people.print("the recipe's amp is for GPUs, and there is none: training in FP32")
@@ -126,6 +151,10 @@ def describe(
     resolution: str | None = None,
     recipe: str | None = None,
     init: str | None = None,
+    freeze: int | None = None,
+    distill: str | None = None,
+    temperature: float | None = None,
+    alpha: float | None = None,
     epochs: int | None = None,
     batch: int | None = None,
     lr: float | None = None,
@@ -137,27 +166,44 @@ def describe(
     Raises:
         InputError: an unknown name, or a size or a loss that the network does not take.
     """
+    import msgspec
+
     from edgecnn.models.registry import build, check_resolution, entry
-    from edgecnn.training.initial import initialise
+    from edgecnn.training.initial import initialise, normalisation
     from edgecnn.training.inputs import input_for
     from edgecnn.training.loading import copy_side
     from edgecnn.training.loss import check_loss
     from edgecnn.training.recipe import load_recipe
     from edgecnn.training.run import Run
     from edgecnn.training.start import set_dropout
+    from edgecnn.training.teacher import teacher_of
 
     row = entry(model)
     height, wide = parse_resolution(resolution) if resolution else (row.resolution,) * 2
     check_resolution(model, height, wide)
     network = build(model, width=width, num_classes=len(data.labels))
     if init:
-        initialise(network, model, init)  # what does not fit is said before a folder is made
-    settings = load_recipe(recipe or data.recipe).changed(epochs=epochs, batch_size=batch, lr=lr)
+        # What does not fit is said before a folder is made.
+        initialise(network, model, init, width)
+    settings = load_recipe(recipe or data.recipe).changed(
+        epochs=epochs,
+        batch_size=batch,
+        lr=lr,
+        transfer={"freeze_epochs": freeze},
+        distill={"temperature": temperature, "alpha": alpha},
+    )
+    if settings.transfer.freeze_epochs and not init:
+        raise InputError(
+            "freezing trains the last layer on what the others have learned before; expected"
+            " weights that have, --init, or leave out --freeze"
+        )
     check_loss(settings.loss, network, model)
     set_dropout(network, settings.dropout)
     spec = input_for(data, height, wide, row.channels)
+    if init:
+        spec = msgspec.structs.replace(spec, **normalisation(model, init))
     side = copy_side(data.train, spec, settings.augment) if cache else None
-    return Run(
+    run = Run(
         model=model,
         width=width,
         input=spec,
@@ -168,6 +214,42 @@ def describe(
         init=init,
         cache=side,
     )
+    return msgspec.structs.replace(run, teacher=teacher_of(distill, run)) if distill else run
+
+
+def _starts_from(run: Run, data: DataSet) -> list[str]:
+    """What `--init`, `--freeze` and `--distill` do, for people to read."""
+    from edgecnn.training.initial import initialise
+    from edgecnn.training.run import had_another_split, is_run, read_run
+    from edgecnn.training.teacher import load_teacher, macs
+
+    said = []
+    network = run.network()
+    if run.init:
+        fresh = initialise(network, run.model, run.init, run.width)
+        loaded = sum(p.numel() for name, p in network.named_parameters() if name not in fresh)
+        left = f"fresh are {', '.join(fresh)}" if fresh else "nothing is fresh"
+        said.append(f"starts from {run.init}: {loaded:,} weights loaded, {left}")
+    if frozen := run.recipe.transfer.freeze_epochs:
+        said.append(
+            f"{frozen} epochs of the head alone, batch norm as it is, then {run.recipe.epochs} of"
+            " all layers"
+        )
+    if (teacher := load_teacher(run)) and run.teacher:
+        settings = run.recipe.distill
+        share = teacher.macs / (3 * macs(network, run.input))  # a step is forward and twice back
+        said.append(
+            f"learns from {run.teacher.run} ({run.teacher.model}, width {run.teacher.width:g}):"
+            f" temperature {settings.temperature:g}, alpha {settings.alpha:g}; its answers add"
+            f" about {share:.0%} to the arithmetic of a step"
+        )
+    sources = (run.init, run.teacher.run if run.teacher else None)
+    return said + [
+        f"{source} had another split of {run.data}: it may have learned what is held out here,"
+        f" which is then no measure; split alike by --seed {read_run(source).seed}"
+        for source in sources
+        if source and is_run(source) and had_another_split(source, data)
+    ]
 
 
 def _fill(data: DataSet, run: Run, limit: float, people: Console) -> None:

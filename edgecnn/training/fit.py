@@ -33,6 +33,7 @@ from edgecnn.training.module import Classification
 from edgecnn.training.recipe import Recipe, as_toml
 from edgecnn.training.run import Run, is_run, read_run, write_run
 from edgecnn.training.start import set_dropout, start
+from edgecnn.training.teacher import load_teacher
 from edgecnn.training.weights import save_tensors
 from edgecnn_runtime.bundle import atomic_write
 from edgecnn_runtime.errors import InputError, InterruptedRunError, SourceError
@@ -62,7 +63,7 @@ def fit(
     progress: bool = True,
     watchers: Sequence[Callback] = (),
 ) -> Trained:
-    """Train a network from scratch, or go on with a run that was interrupted.
+    """Train a network, or go on with a run that was interrupted.
 
     Args:
         run: what to train, without metrics.
@@ -82,13 +83,13 @@ def fit(
     start(network, run.recipe)
     set_dropout(network, run.recipe.dropout)
     if run.init and not resume:
-        initialise(network, run.model, run.init)
+        initialise(network, run.model, run.init, run.width)
     check_loss(run.recipe.loss, network, run.model)
     _prepare(run, out, resume)
     atomic_write(out / "split.json", msgspec.json.encode(data.record))
     train, val = loaders(run, data)
     steps = len(train) * run.recipe.epochs
-    module = Classification(network, run, steps)
+    module = Classification(network, run, steps, load_teacher(run))
     keep = _Keep(run, out)
     started = time.perf_counter()
     with warnings.catch_warnings():
@@ -120,8 +121,8 @@ def _prepare(run: Run, out: Path, resume: bool) -> None:
         before = read_run(out)
         if not (out / RESUME).is_file():
             raise InputError(f"{out} has no {RESUME}: it ended before its first epoch; train anew")
-        fields = ("model", "width", "input", "labels", "data", "seed", "recipe", "init", "cache")
-        other = [f for f in fields if getattr(before, f) != getattr(run, f)]
+        fields = ("model", "width", "input", "labels", "data", "seed", "recipe", "init", "teacher")
+        other = [f for f in (*fields, "cache") if getattr(before, f) != getattr(run, f)]
         if other:
             raise InputError(f"{out} is a run with another {other[0]}; expected the same to resume")
         return
@@ -163,7 +164,7 @@ def _trainer(
     if bar:
         callbacks.append(TQDMProgressBar(leave=False))
     return Trainer(
-        max_epochs=run.recipe.epochs,
+        max_epochs=run.recipe.all_epochs,
         accelerator="auto",
         devices=1,
         precision=precision(run.recipe),

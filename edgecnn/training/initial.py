@@ -10,15 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from edgecnn.models import build
 from edgecnn.models.pretrained import REFERENCES, load_reference
-from edgecnn.training.run import is_run, read_run
+from edgecnn.training.head import output_layers
+from edgecnn.training.run import Run, is_run, read_run
 from edgecnn.training.weights import load_tensors, read_state
 from edgecnn_runtime.errors import InputError, MissingPackageError
 
 LIBRARIES = ("torchvision", "timm")
 
 
-def initialise(network: nn.Module, model: str, source: str) -> tuple[str, ...]:
+def initialise(
+    network: nn.Module, model: str, source: str, width: float | None = None
+) -> tuple[str, ...]:
     """Load the weights that training is to start from.
 
     A last layer for another number of classes keeps the fresh weights that it has.
@@ -27,6 +31,7 @@ def initialise(network: nn.Module, model: str, source: str) -> tuple[str, ...]:
         network: what `build(model)` gave.
         source: a run folder, a file (.safetensors, .pth) of ours, of torchvision's or of timm's, or
             `torchvision:NAME` or `timm:NAME`, which download.
+        width: of the network, to tell where a run has another one.
 
     Returns:
         Names of the parameters that were not loaded.
@@ -38,13 +43,41 @@ def initialise(network: nn.Module, model: str, source: str) -> tuple[str, ...]:
     if library in LIBRARIES and name:
         return load_reference(network, model, _published(library, name, model))
     if is_run(source):
-        run = read_run(source)
-        if run.model != model:
-            raise InputError(
-                f"{source} is a run of {run.model}; expected one of {model} for --init"
-            )
+        check_run(read_run(source), source, model, width)
         return _load_own(network, load_tensors(Path(source) / "best.safetensors"), source)
     return load_state(network, model, read_state(Path(source)), source)
+
+
+def normalisation(model: str, source: str) -> dict[str, tuple[float, ...]]:
+    """Mean and standard deviation of the input that these weights were trained on, as fields of
+    `Input`; empty where they do not say.
+    """
+    library, _, name = source.partition(":")
+    published = library in LIBRARIES and bool(name)
+    if not published and is_run(source):
+        spec = read_run(source).input
+        return {"mean": spec.mean, "std": spec.std}
+    if model not in REFERENCES or not (published or _is_reference(model, Path(source))):
+        return {}
+    mean, std = REFERENCES[model].normalisation
+    return {"mean": mean, "std": std}
+
+
+def _is_reference(model: str, path: Path) -> bool:
+    with torch.device("meta"):
+        own = build(model)
+    return read_state(path).keys() != own.state_dict().keys()
+
+
+def check_run(run: Run, source: str, model: str, width: float | None) -> None:
+    """Raise InputError where a run trained another network, or one of another width."""
+    if run.model != model:
+        raise InputError(f"{source} is a run of {run.model}; expected one of {model} for --init")
+    if width is not None and run.width != width:
+        raise InputError(
+            f"{source} is a run of width {run.width:g}, and its weights fit no other; expected"
+            f" {width:g}, or train with --width {run.width:g}"
+        )
 
 
 def load_state(
@@ -64,7 +97,7 @@ def _load_own(
     network: nn.Module, state: Mapping[str, torch.Tensor], source: str
 ) -> tuple[str, ...]:
     own = network.state_dict()
-    last = {key.rpartition(".")[0] for key in list(own)[-1:]}
+    last = output_layers(network)
     fresh = tuple(
         key
         for key, tensor in own.items()

@@ -9,14 +9,17 @@ from lightning import LightningModule
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from edgecnn.models.layers import AuxiliaryLogits
 from edgecnn.training.augment import augment, mix
 from edgecnn.training.averaging import averaged
+from edgecnn.training.head import Backbone
 from edgecnn.training.inputs import to_tensor
 from edgecnn.training.loss import classification_loss, training_loss
 from edgecnn.training.optimizer import clip_filters, make_optimizer
 from edgecnn.training.recipe import Recipe
 from edgecnn.training.run import Run
 from edgecnn.training.schedule import make_schedule
+from edgecnn.training.teacher import Teacher, distillation_loss
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -27,13 +30,17 @@ class Classification(LightningModule):
     Args:
         network: float (N, C, H, W) -> logits (N, num_classes), or AuxiliaryLogits in training.
         run: its input, recipe, labels and seed.
-        steps: optimiser steps of the whole run, for the schedule.
+        steps: optimiser steps of the recipe's own epochs, for the schedule.
+        teacher: whose answers it learns too; never part of its state.
     """
 
-    def __init__(self, network: nn.Module, run: Run, steps: int) -> None:
+    def __init__(
+        self, network: nn.Module, run: Run, steps: int, teacher: Teacher | None = None
+    ) -> None:
         super().__init__()
         self.network, self.spec, self.recipe = network, run.input, run.recipe
         self.steps, self.seed, self.classes = steps, run.seed, len(run.labels)
+        self.backbone, self.teacher = Backbone(network), teacher
         self.average = averaged(network, run.recipe.ema) if run.recipe.ema else None
         self.top1 = MulticlassAccuracy(self.classes, average="micro")
         self.top5 = MulticlassAccuracy(self.classes, average="micro", top_k=min(5, self.classes))
@@ -44,6 +51,7 @@ class Classification(LightningModule):
         return self.network if self.average is None else self.average.module
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        self._freeze_or_thaw()
         images, targets = batch
         # Keyed, not saved: a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed(self.seed + self.global_step)
@@ -55,8 +63,30 @@ class Classification(LightningModule):
             x, targets = mix(x, targets, self.classes, settings, (self.seed, self.global_step))
         outputs = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
         loss = training_loss(outputs, targets, self.recipe)
+        if self.teacher is not None:
+            loss = self._taught(self.teacher, loss, outputs, x)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
+
+    def _freeze_or_thaw(self) -> None:
+        """At each step, since a run that resumes within an epoch does not begin one."""
+        if self.current_epoch < self.recipe.transfer.freeze_epochs:
+            self.backbone.freeze()
+        elif self.backbone.frozen:
+            self.backbone.thaw()
+
+    def _taught(
+        self,
+        teacher: Teacher,
+        loss: torch.Tensor,
+        outputs: torch.Tensor | AuxiliaryLogits,
+        x: torch.Tensor,
+    ) -> torch.Tensor:
+        """The loss with the teacher's share; auxiliary heads learn from the labels alone."""
+        logits = outputs if isinstance(outputs, torch.Tensor) else outputs.logits
+        share = self.recipe.distill
+        distance = distillation_loss(logits, teacher.logits(x, self.spec), share.temperature)
+        return share.alpha * distance + (1 - share.alpha) * loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         images, targets = batch
@@ -70,7 +100,7 @@ class Classification(LightningModule):
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
         super().optimizer_step(*arguments, **named)
-        if self.recipe.max_filter_rms is not None:
+        if self.recipe.max_filter_rms is not None and not self.backbone.frozen:
             clip_filters(self.network, self.recipe.max_filter_rms)
         if self.average is not None:
             self.average.update_parameters(self.network)

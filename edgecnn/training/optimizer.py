@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from edgecnn.training.head import NORMS, distances
 from edgecnn.training.recipe import Recipe
-
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     groups = parameter_groups(network, recipe.weight_decay, recipe.no_decay)
+    if recipe.transfer.layer_decay < 1:
+        groups = by_distance(groups, network, recipe.lr, recipe.transfer.layer_decay)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             groups,
@@ -47,6 +48,24 @@ def parameter_groups(
     if kept:
         groups.append({"params": kept, "weight_decay": 0.0})
     return groups
+
+
+def by_distance(
+    groups: list[dict[str, Any]], network: nn.Module, lr: float, decay: float
+) -> list[dict[str, Any]]:
+    """Groups of parameters, each split by how far its layers are from the outputs.
+
+    Returns:
+        Groups with a rate of their own, lr · decay^distance: what lies deep in a trained network
+        is general, and has least to learn (Howard, Ruder, 2018, arXiv:1801.06146).
+    """
+    places = {p: d for m, d in distances(network).items() for p in m.parameters(recurse=False)}
+    return [
+        {**group, "params": parameters, "lr": lr * decay**distance}
+        for group in groups
+        for distance in sorted({places[p] for p in group["params"]})
+        if (parameters := [p for p in group["params"] if places[p] == distance])
+    ]
 
 
 def _kind(module: nn.Module, name: str) -> str:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import msgspec
 from torch import nn
 
+from edgecnn.data import DataSet
 from edgecnn.models import build
 from edgecnn.training.recipe import Recipe
 from edgecnn.training.weights import load_tensors
@@ -27,6 +28,20 @@ from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.manifest import Input
 
 RUN_FILE = "run.json"
+
+
+class TaughtBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The run whose answers another one learns.
+
+    Attributes:
+        run: its folder, as it was named.
+        sha256: of its weights, so that a run is resumed with the same teacher.
+    """
+
+    run: str
+    model: str
+    width: float
+    sha256: str
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +53,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         metrics: top1 and top5 of the best epoch; empty until the first has ended.
         made: versions, machine and command.
         init: what its weights started from; None for fresh ones.
+        teacher: whose answers it learns beside the labels.
         cache: shorter side in pixels of the decoded copies that it trains on; None for the files.
     """
 
@@ -50,6 +66,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     recipe: Recipe
     init: str | None = None
+    teacher: TaughtBy | None = None
     cache: int | None = None
     metrics: dict[str, float] = {}
     made: dict[str, Any] = {}
@@ -86,6 +103,18 @@ def read_run(folder: str | Path) -> Run:
         return msgspec.json.decode(path.read_bytes(), type=Run)
     except ValueError as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def had_another_split(folder: str | Path, data: DataSet) -> bool:
+    """Whether a run held out other images of this data, so that it may have learned what is held
+    out now.
+    """
+    path = Path(folder) / "split.json"
+    if read_run(folder).data != data.name or not path.is_file():
+        return False
+    before = msgspec.json.decode(path.read_bytes())
+    now = msgspec.json.decode(msgspec.json.encode(data.record))
+    return any(before.get(name) != now.get(name) for name in ("val", "val_indices"))
 
 
 def load_network(folder: str | Path, run: Run, weights: str = "best") -> nn.Module:

@@ -34,14 +34,14 @@ def jitter(
         x = (x * factor(settings.brightness)).clamp(0, 255)
     if settings.contrast:
         f = factor(settings.contrast)
-        x = (f * x + (1 - f) * _grey(x, color).mean((1, 2, 3), keepdim=True)).clamp(0, 255)
+        x = (f * x + (1 - f) * grey(x, color).mean((1, 2, 3), keepdim=True)).clamp(0, 255)
     if settings.saturation and color != "gray":
         f = factor(settings.saturation)
-        x = (f * x + (1 - f) * _grey(x, color)).clamp(0, 255)
+        x = (f * x + (1 - f) * grey(x, color)).clamp(0, 255)
     return x
 
 
-def _grey(x: torch.Tensor, color: str) -> torch.Tensor:
+def grey(x: torch.Tensor, color: str) -> torch.Tensor:
     """(N, C, H, W) -> (N, 1, H, W)."""
     if color == "gray":
         return x

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from edgecnn.training.recipe.augment import Augment
 from edgecnn.training.recipe.bounds import NotNegative, Positive, Share
+from edgecnn.training.recipe.transfer import Distill, Transfer
 from edgecnn_runtime.errors import InputError
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -16,8 +18,8 @@ Initialisation = Literal["own", "he", "lecun", "xavier", "gaussian", "krizhevsky
 
 
 class AtTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table [test]: how the paper's entry answered. Recorded for `evaluate` and `export`, which
-    ask for it by their own options; training does not use it.
+    """The table [test]: how the paper's entry answered. Recorded for `evaluate --crops recipe`,
+    which takes the crops alone, and for `export`; training does not use it.
 
     Attributes:
         crops: a scheme of `evaluate --crops`.
@@ -84,6 +86,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ema: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     amp: bool = False
     augment: Augment = Augment()
+    transfer: Transfer = Transfer()
+    distill: Distill = Distill()
     test: AtTest = AtTest()
 
     def __post_init__(self) -> None:
@@ -95,14 +99,24 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.warmup_epochs and self.schedule == "onecycle":
             raise ValueError("onecycle warms up by itself; leave warmup_epochs out")
 
-    def changed(self, **settings: float | None) -> Recipe:
-        """The same recipe with other settings; None leaves one as it is.
+    @property
+    def all_epochs(self) -> int:
+        """Those of the schedule, and those in which all but the head is frozen."""
+        return self.transfer.freeze_epochs + self.epochs
+
+    def changed(self, **settings: float | Mapping[str, float | None] | None) -> Recipe:
+        """The same recipe with other settings; None leaves one as it is, a mapping changes a table.
 
         Raises:
             InputError: a value that the setting cannot have.
         """
-        given = {k: v for k, v in settings.items() if v is not None}
+        changed: dict[str, Any] = msgspec.to_builtins(self)
+        for name, value in settings.items():
+            if isinstance(value, Mapping):
+                changed[name] |= {k: v for k, v in value.items() if v is not None}
+            elif value is not None:
+                changed[name] = value
         try:
-            return msgspec.convert({**msgspec.to_builtins(self), **given}, Recipe)
+            return msgspec.convert(changed, Recipe)
         except msgspec.ValidationError as error:
             raise InputError(f"recipe: {error}") from error

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgecnn.training.run import read_run, write_run
@@ -175,3 +176,23 @@ def test_what_does_not_go_together_is_refused(
     assert "expected brightness, size" in refused(*given, "terrain", "--slice", "mood")
     assert "unknown crop scheme 'tenn'" in refused(*given, "terrain", "--crops", "tenn")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_crops_are_those_of_a_runs_recipe(
+    trained_run: Path, tmp_path: Path, evaluate: Evaluate, refused: Callable[..., str]
+) -> None:
+    run = tmp_path / "flipping"
+    shutil.copytree(trained_run, run)
+    before = read_run(run)
+    at_test = msgspec.structs.replace(before.recipe.test, crops="flip")
+    recipe = msgspec.structs.replace(before.recipe, test=at_test)
+    write_run(run, msgspec.structs.replace(before, recipe=recipe))
+    by_recipe = evaluate(run, "terrain", "--crops", "recipe")
+    assert by_recipe["crops"] == "flip"
+    assert by_recipe["map"] == evaluate(run, "terrain", "--crops", "flip")["map"]
+    both = evaluate(trained_run, run, "terrain", "--crops", "recipe", "--compare")
+    assert both["crops"] == "center, flip"
+    assert both["compared"][1]["map"] == by_recipe["map"]
+    assert both["compared"][0]["map"] != by_recipe["map"]
+    line = refused("evaluate", tmp_path / "x.onnx", "terrain", "--crops", "recipe")
+    assert "x.onnx is no run; name the scheme" in line

@@ -88,7 +88,7 @@ def test_another_number_of_classes_keeps_a_fresh_last_layer(trained_run: Path) -
 @pytest.mark.parametrize(
     ("model", "width", "message"),
     [
-        ("mobilenet_v1", "0.5", "does not fit this network"),
+        ("mobilenet_v1", "0.5", "is a run of width 0.25, and its weights fit no other"),
         ("lenet5", "1", "is a run of mobilenet_v1; expected one of lenet5"),
     ],
 )
