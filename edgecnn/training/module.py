@@ -16,8 +16,11 @@ from edgecnn.training.loss import classification_loss, training_loss
 from edgecnn.training.optimizer import clip_filters, make_optimizer
 from edgecnn.training.run import Run
 from edgecnn.training.schedule import make_schedule
+from edgecnn.training.share import Share
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+
+APART = 1_000_000_007  # no run has so many steps: processes drop other activations
 
 
 class Classification(LightningModule):
@@ -45,17 +48,25 @@ class Classification(LightningModule):
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         images, targets = batch
         # Keyed, not saved: a resumed run draws what an uninterrupted one would have drawn.
-        torch.manual_seed(self.seed + self.global_step)
+        share = Share(self.global_rank, self.trainer.world_size)
+        torch.manual_seed(self.seed + self.global_step + APART * share.rank)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
         settings = self.recipe.augment
         x = images.permute(0, 3, 1, 2).float()
-        x = augment(x, settings, generator, self.spec.color)
+        x = augment(x, settings, generator, self.spec.color, share)
         if settings.mixup or settings.cutmix:
-            x, targets = mix(x, targets, self.classes, settings, (self.seed, self.global_step))
+            key = (self.seed, self.global_step)
+            x, targets = mix(x, targets, self.classes, settings, key, share.rank)
         outputs = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
-        loss = training_loss(outputs, targets, self.recipe)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        return loss
+        return training_loss(outputs, targets, self.recipe)
+
+    def on_validation_start(self) -> None:
+        """Let all processes judge one network: the statistics of batch norm are the first one's,
+        as they are in what is kept.
+        """
+        if self.trainer.world_size > 1:
+            for buffer in self.judged.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         images, targets = batch
@@ -63,7 +74,7 @@ class Classification(LightningModule):
         self.top1(logits, targets)
         self.top5(logits, targets)
         loss = classification_loss(logits, targets, self.recipe.loss)
-        self.log("val_loss", loss, batch_size=len(targets))
+        self.log("val_loss", loss, batch_size=len(targets), sync_dist=True)
         self.log("top1", self.top1, prog_bar=True)
         self.log("top5", self.top5)
 
