@@ -18,7 +18,8 @@ from edgecnn.training.run import Run, read_run, write_run
 from edgecnn.training.weights import save_tensors
 from edgecnn_runtime.bundle import atomic_write
 
-COLUMNS = ("epoch", "step", "train_loss", "val_loss", "top1", "top5")
+JUDGED = ("val_loss", "top1", "top5")
+COLUMNS = ("epoch", "step", "train_loss", *JUDGED)
 
 
 class Keep(Checkpoint):
@@ -78,7 +79,7 @@ class Keep(Checkpoint):
         loss = trainer.strategy.reduce(self.loss / self.seen, reduce_op="mean")
         self.loss, self.seen = None, 0
         pl_module.log("train_loss", loss, prog_bar=True)
-        figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        figures = {name: float(trainer.callback_metrics[name]) for name in JUDGED}
         at = {"epoch": trainer.current_epoch, "step": trainer.global_step - 1}
         self.lines.append({**at, **figures, "train_loss": float(loss)})
         self.seconds = time.perf_counter() - self.began
@@ -86,7 +87,7 @@ class Keep(Checkpoint):
             atomic_write(self.out / "metrics.csv", _table(self.lines))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        figures = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        figures = {name: float(trainer.callback_metrics[name]) for name in JUDGED}
         epoch = trainer.current_epoch + 1
         network = pl_module.judged
         assert isinstance(network, nn.Module)

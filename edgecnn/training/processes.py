@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from edgecnn_runtime.errors import InputError
@@ -77,8 +77,8 @@ class Processes:
             raise InputError("--accelerator gpu, and PyTorch finds no GPU; see: edgecnn doctor")
         if self.gpu and self.devices > gpus:
             raise InputError(
-                f"--devices {self.devices}, and this machine has {gpus} GPUs; expected at most"
-                " these, or --accelerator cpu"
+                f"--devices {self.devices}, and this machine has {gpus} GPU"
+                f"{'s' * (gpus != 1)}; expected no more, or --accelerator cpu"
             )
         started = os.environ.get("WORLD_SIZE", "1")
         if "TORCHELASTIC_RUN_ID" in os.environ and int(started) != self.world:
