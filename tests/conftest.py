@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -118,3 +119,27 @@ def photographs_folder(tmp_path: Path) -> Path:
     write_photographs(folder / "blue", 12, (180, 30, 30))
     write_photographs(folder / "red", 12, (30, 30, 180))
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a disk of a size: small_disk("256k") -> its folder."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("a full disk cannot be made here: no 'mount'")
+        if done.returncode:
+            pytest.skip(f"a full disk cannot be made here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        # Lazily: TensorBoard's writer may still hold its file open, on the disk that it filled.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -68,6 +68,14 @@ def command(
         bool, typer.Option("--cache", help="Keep decoded, smaller copies of the training images.")
     ] = False,
     cache_limit: Annotated[float, typer.Option(min=0, help="GB of such copies.")] = 20.0,
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs of a machine, or processes on its CPU.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
+    accelerator: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="To train on.")] = "auto",
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints, beside those of epochs.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished RUN.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older RUN.")] = False,
     snapshots: Annotated[
@@ -87,11 +95,14 @@ def command(
     from edgecnn.models.cost import parameters
     from edgecnn.models.registry import entry
     from edgecnn.training.fit import fit, precision, replace_run
+    from edgecnn.training.processes import Processes
     from edgecnn.training.recipe import load_recipe
 
+    processes = Processes(accelerator, devices, nodes)
     people = console(json)
     if distill is None and (temperature, alpha) != (None, None):
         raise InputError("--temperature and --alpha belong to --distill; name the run that teaches")
+    people.quiet = not processes.first
     entry(model)  # wrong names are said before a download
     load_recipe(recipe or "default")
     loaded = load_data(data, seed, data_dir=data_dir, skip_broken=skip_broken)
@@ -113,26 +124,38 @@ def command(
         cache=cache,
     )
     watchers = _watchers(run, out, snapshots, snapshot_layer or [])
-    if overwrite and not resume:
+    processes.check(run.recipe.batch_size)
+    if overwrite and not resume and processes.first:
         replace_run(out)
     people.print(
         f"{run.model}, width {run.width:g}, {run.input.height}x{run.input.width},"
         f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
         f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.all_epochs} epochs"
     )
-    for line in _starts_from(run, loaded):
-        people.print(line, markup=False)
+    for origin in _starts_from(run, loaded):
+        people.print(origin, markup=False)
     report(loaded, people)
-    if run.recipe.amp and precision(run.recipe) == "32-true":
+    if line := processes.said(run.recipe.batch_size, run.recipe.lr):
+        people.print(line)
+    if run.recipe.amp and precision(run.recipe, processes) == "32-true":
         people.print("the recipe's amp is for GPUs, and there is none: training in FP32")
-    if run.cache is not None:
+    if run.cache is not None and processes.first_here:
         _fill(loaded, run, cache_limit, people)
-    result = fit(run, loaded, out, resume=resume, watchers=watchers)
+    result = fit(
+        run,
+        loaded,
+        out,
+        resume=resume,
+        watchers=watchers,
+        checkpoint_steps=checkpoint_steps,
+        processes=processes,
+    )
     people.print(
         f"top-1 [bold]{result.top1:.3f}[/bold], top-5 {result.top5:.3f} on the held-out images;"
         f" {result.seconds:.0f} s, {result.images_per_second:.0f} images/s; run in {out}"
     )
-    write_result(result, json)
+    if processes.first:
+        write_result(result, json)
 
 
 def _watchers(run: Run, out: Path, snapshots: bool, layers: list[str]) -> list[Callback]:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from edgecnn.data import DataSet, Split
 from edgecnn.training.augment import crop_at_random, rand_augment
 from edgecnn.training.recipe import Augment
+from edgecnn.training.share import Share
 from edgecnn_runtime.manifest import Input
 from edgecnn_runtime.preprocess import preprocess
 
@@ -92,18 +93,54 @@ class TrainingSet(Dataset[tuple[NDArray[np.uint8], int]]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """A fresh permutation for each epoch, keyed by seed and epoch; yields (epoch, index)."""
+    """A fresh permutation for each epoch, keyed by seed and epoch; yields (epoch, index).
 
-    def __init__(self, length: int, seed: int) -> None:
+    Several processes draw the same one and share each batch of it, so that a step sees the same
+    images whatever their number. Of a last batch that they cannot share evenly, the images that are
+    left over, fewer than there are processes, wait for another epoch.
+
+    Args:
+        length: images of the data set.
+        batch: images of a step, of all processes together; a multiple of their number.
+        share: whose images are yielded.
+    """
+
+    def __init__(self, length: int, seed: int, batch: int = 1, share: Share | None = None) -> None:
         self.length, self.seed, self.epoch = length, seed, 0
+        self.batch, self.share = batch, share or Share()
+        self.begins = (0, 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
+    def begin_at(self, step: int) -> None:
+        """Leave out what a run has seen in its first `step` steps: whole epochs, and the batches of
+        the epoch that it is in, whose length stays what it is.
+        """
+        self.begins = divmod(step, self.steps)
+        self.epoch = self.begins[0]  # Lightning asks for the images before it sets the epoch
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch. A last one of one image is left out: it would give batch norm
+        nothing to average.
+        """
+        rest = self.length % self.batch // self.share.world
+        return self.length // self.batch + (rest > 1)
+
     def __len__(self) -> int:
-        return self.length
+        whole = self.length // self.batch * (self.batch // self.share.world)
+        return whole + self.length % self.batch // self.share.world
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        return ((self.epoch, int(i)) for i in order)
+        rank, world = self.share.rank, self.share.world
+        each = self.batch // world
+        whole = self.length // self.batch * self.batch
+        rest = (self.length - whole) // world
+        mine = order[:whole].reshape(-1, world, each)[:, rank].ravel()
+        mine = np.concatenate([mine, order[whole + rank * rest :][:rest]])
+        epoch, batches = self.begins
+        seen = batches * each if self.epoch == epoch else 0
+        return ((self.epoch, int(i)) for i in mine[seen:])

@@ -13,6 +13,8 @@ from edgecnn.data.resized import ROOM, resized
 from edgecnn.training.inputs import EpochSampler, TrainingSet, ValidationSet
 from edgecnn.training.recipe import Augment
 from edgecnn.training.run import Run
+from edgecnn.training.share import Share
+from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.latency.device import cores
 from edgecnn_runtime.manifest import Input
 
@@ -44,27 +46,47 @@ def settings(available: int, *, gpu: bool, decodes: bool) -> Loading:
     )
 
 
-def loaders(run: Run, data: DataSet) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """The training images, shuffled and cropped afresh at each epoch, and the held-out ones."""
+def loaders(
+    run: Run, data: DataSet, share: Share | None = None, *, gpu: bool | None = None, beside: int = 1
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """The training images, shuffled and cropped afresh at each epoch, and the held-out ones.
+
+    Args:
+        share: whose part of the images.
+        gpu: whether the network trains on one; by default where there is one.
+        beside: processes on this machine, which share its cores.
+
+    Raises:
+        InputError: more processes than images.
+    """
+    share = share or Share()
     split = data.train if run.cache is None else _cached(run, data)
     training = TrainingSet(split, run.input, run.recipe.augment, run.seed)
-    gpu = torch.cuda.is_available()
+    gpu = torch.cuda.is_available() if gpu is None else gpu
+    available = max(1, cores() // beside)
+    if (fewest := min(len(training), len(data.val))) < share.world:
+        raise InputError(
+            f"{share.world} processes, and {fewest} images to train or held out; expected at least"
+            " as many: train with fewer --devices"
+        )
     costly = run.recipe.augment.randaugment is not None  # worth a worker only beside a GPU
-    train_with = settings(cores(), gpu=gpu, decodes=not data.in_memory or (gpu and costly))
-    batch = min(run.recipe.batch_size, len(training))
+    train_with = settings(available, gpu=gpu, decodes=not data.in_memory or (gpu and costly))
+    batch = min(run.recipe.batch_size, len(training) // share.world * share.world)
+    sampler = EpochSampler(len(training), run.seed, batch, share)
+    each = batch // share.world
     train: DataLoader[Any] = DataLoader(
         training,
-        batch_size=batch,
-        sampler=EpochSampler(len(training), run.seed),
-        # A last batch of one image would give batch norm nothing to average.
-        drop_last=len(training) % batch == 1,
+        batch_size=each,
+        sampler=sampler,
+        drop_last=len(sampler) % each == 1,  # each of one image has no rest
         **asdict(train_with),
     )
     # Never from the cache: these are judged as the device sees them.
     val: DataLoader[Any] = DataLoader(
         ValidationSet(data.val, run.input),
         batch_size=256,
-        **asdict(settings(cores(), gpu=gpu, decodes=not data.in_memory)),
+        sampler=range(share.rank, len(data.val), share.world),  # each judged once
+        **asdict(settings(available, gpu=gpu, decodes=not data.in_memory)),
     )
     return train, val
 

@@ -19,9 +19,12 @@ from edgecnn.training.optimizer import clip_filters, make_optimizer
 from edgecnn.training.recipe import Recipe
 from edgecnn.training.run import Run
 from edgecnn.training.schedule import make_schedule
+from edgecnn.training.share import Share
 from edgecnn.training.teacher import Teacher, distillation_loss
 
 Batch = tuple[torch.Tensor, torch.Tensor]
+
+APART = 1_000_000_007  # no run has so many steps: processes drop other activations
 
 
 class Classification(LightningModule):
@@ -54,19 +57,28 @@ class Classification(LightningModule):
         self._freeze_or_thaw()
         images, targets = batch
         # Keyed, not saved: a resumed run draws what an uninterrupted one would have drawn.
-        torch.manual_seed(self.seed + self.global_step)
+        share = Share(self.global_rank, self.trainer.world_size)
+        torch.manual_seed(self.seed + self.global_step + APART * share.rank)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
         settings = self.recipe.augment
         x = images.permute(0, 3, 1, 2).float()
-        x = augment(x, settings, generator, self.spec.color)
+        x = augment(x, settings, generator, self.spec.color, share)
         if settings.mixup or settings.cutmix:
-            x, targets = mix(x, targets, self.classes, settings, (self.seed, self.global_step))
+            key = (self.seed, self.global_step)
+            x, targets = mix(x, targets, self.classes, settings, key, share.rank)
         outputs = self.network(to_tensor(x.permute(0, 2, 3, 1), self.spec))
         loss = training_loss(outputs, targets, self.recipe)
         if self.teacher is not None:
             loss = self._taught(self.teacher, loss, outputs, x)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
+
+    def on_validation_start(self) -> None:
+        """Let all processes judge one network: the statistics of batch norm are the first one's,
+        as they are in what is kept.
+        """
+        if self.trainer.world_size > 1:
+            for buffer in self.judged.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def _freeze_or_thaw(self) -> None:
         """At each step, since a run that resumes within an epoch does not begin one."""
@@ -94,7 +106,7 @@ class Classification(LightningModule):
         self.top1(logits, targets)
         self.top5(logits, targets)
         loss = classification_loss(logits, targets, self.recipe.loss)
-        self.log("val_loss", loss, batch_size=len(targets))
+        self.log("val_loss", loss, batch_size=len(targets), sync_dist=True)
         self.log("top1", self.top1, prog_bar=True)
         self.log("top5", self.top5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from edgecnn.training.augment.draws import Draws
 from edgecnn.training.recipe import Augment
 
 # Of the RGB values of ImageNet's pixels on the scale 0 to 1: the covariance's eigenvalues and, in
@@ -17,9 +18,7 @@ EIGENVECTORS = (
 LUMA = (0.299, 0.587, 0.114)  # of R, G and B
 
 
-def jitter(
-    x: torch.Tensor, settings: Augment, generator: torch.Generator, color: str
-) -> torch.Tensor:
+def jitter(x: torch.Tensor, settings: Augment, draws: Draws, color: str) -> torch.Tensor:
     """Brightness, contrast and saturation, each by a factor of its own in 1 ± the setting.
 
     A factor f mixes an image with another, f · image + (1 - f) · other, and cuts at 0 and 255: with
@@ -27,7 +26,7 @@ def jitter(
     """
 
     def factor(spread: float) -> torch.Tensor:
-        drawn = torch.rand(len(x), generator=generator) * 2 - 1
+        drawn = draws.uniform() * 2 - 1
         return (1 + spread * drawn).to(x.device)[:, None, None, None]
 
     if settings.brightness:
@@ -49,7 +48,7 @@ def grey(x: torch.Tensor, color: str) -> torch.Tensor:
     return (x * weights[:, None, None]).sum(1, keepdim=True)
 
 
-def pca_shift(x: torch.Tensor, std: float, generator: torch.Generator, color: str) -> torch.Tensor:
+def pca_shift(x: torch.Tensor, std: float, draws: Draws, color: str) -> torch.Tensor:
     """AlexNet's colour shift (Krizhevsky et al., 2012): to each pixel of an image is added
     [p1, p2, p3] · [a1 λ1, a2 λ2, a3 λ3], with a drawn from N(0, std²) once for the image.
 
@@ -58,7 +57,7 @@ def pca_shift(x: torch.Tensor, std: float, generator: torch.Generator, color: st
     """
     if color == "gray":
         return x
-    drawn = std * torch.randn((len(x), 3), generator=generator)
+    drawn = std * draws.normal(3)
     shift = (drawn * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T * 255  # (N, 3) RGB
     if color == "bgr":
         shift = shift.flip(1)

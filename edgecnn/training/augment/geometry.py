@@ -7,21 +7,20 @@ import math
 import torch
 import torch.nn.functional as F
 
+from edgecnn.training.augment.draws import Draws
 from edgecnn.training.recipe import Augment
 
 
-def mirror_and_turn(x: torch.Tensor, settings: Augment, generator: torch.Generator) -> torch.Tensor:
-    count = len(x)
-
+def mirror_and_turn(x: torch.Tensor, settings: Augment, draws: Draws) -> torch.Tensor:
     def chosen() -> torch.Tensor:
-        return (torch.rand(count, generator=generator) < 0.5).to(x.device)[:, None, None, None]
+        return (draws.uniform() < 0.5).to(x.device)[:, None, None, None]
 
     if settings.hflip:
         x = torch.where(chosen(), x.flip(3), x)
     if settings.vflip:
         x = torch.where(chosen(), x.flip(2), x)
     if settings.rot90:
-        turns = torch.randint(0, 4, (count,), generator=generator).to(x.device)
+        turns = draws.integers(4).to(x.device)
         for quarter in (1, 2, 3):
             where = (turns == quarter)[:, None, None, None]
             x = torch.where(where, x.rot90(quarter, (2, 3)), x)
@@ -33,9 +32,9 @@ def is_affine(settings: Augment) -> bool:
     return not still or settings.scale != (1.0, 1.0)
 
 
-def affine(x: torch.Tensor, settings: Augment, generator: torch.Generator) -> torch.Tensor:
+def affine(x: torch.Tensor, settings: Augment, draws: Draws) -> torch.Tensor:
     def uniform(low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(len(x), generator=generator)
+        return low + (high - low) * draws.uniform()
 
     angle = uniform(-settings.degrees, settings.degrees) * (math.pi / 180)
     shear = torch.tan(uniform(-settings.shear, settings.shear) * (math.pi / 180))
@@ -54,16 +53,14 @@ def affine(x: torch.Tensor, settings: Augment, generator: torch.Generator) -> to
     return F.grid_sample(x, grid, align_corners=False)
 
 
-def elastic(
-    x: torch.Tensor, alpha: float, sigma: float, generator: torch.Generator
-) -> torch.Tensor:
+def elastic(x: torch.Tensor, alpha: float, sigma: float, draws: Draws) -> torch.Tensor:
     """Elastic distortions (Simard, Steinkraus, Platt, 2003, Best practices for CNNs).
 
     Each pixel is taken from a place that is displaced by alpha times a field of uniform numbers
     in ±1, smoothed by a Gaussian of `sigma`; both in pixels. Between pixels it is bilinear.
     """
     count, _, height, width = x.shape
-    noise = torch.rand((count, 2, height, width), generator=generator).to(x.device) * 2 - 1
+    noise = draws.uniform(2, height, width).to(x.device) * 2 - 1
     moved = alpha * _smooth(noise, sigma)  # (N, 2, H, W): across, down
     size = torch.tensor([width, height], device=x.device)
     still = torch.eye(2, 3, device=x.device).expand(count, 2, 3)
@@ -83,13 +80,13 @@ def _smooth(x: torch.Tensor, sigma: float) -> torch.Tensor:
     return F.conv2d(x, kernel.transpose(2, 3), padding=(radius, 0), groups=groups)
 
 
-def pad_crop(x: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+def pad_crop(x: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     """A border of zeros, `share` of each side, and a crop of the old size from anywhere in it."""
-    count, _, height, width = x.shape
+    height, width = x.shape[2:]
     down, across = round(height * share), round(width * share)
     padded = F.pad(x, (across, across, down, down))
-    top = torch.randint(0, 2 * down + 1, (count,), generator=generator).tolist()
-    left = torch.randint(0, 2 * across + 1, (count,), generator=generator).tolist()
+    top = draws.integers(2 * down + 1).tolist()
+    left = draws.integers(2 * across + 1).tolist()
     crops = [
         image[:, t : t + height, c : c + width]
         for image, t, c in zip(padded, top, left, strict=True)

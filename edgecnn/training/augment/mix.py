@@ -10,11 +10,16 @@ import torch.nn.functional as F
 
 from edgecnn.training.recipe import Augment
 
-OWN = (0, 1)  # behind the key: what orders and crops images draws from keys without it
+OWN = 1  # behind key and rank: what orders and crops images draws from keys without it
 
 
 def mix(
-    x: torch.Tensor, targets: torch.Tensor, classes: int, settings: Augment, key: tuple[int, int]
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    classes: int,
+    settings: Augment,
+    key: tuple[int, int],
+    rank: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mixup (Zhang et al., 2018, arXiv:1710.09412) or CutMix (Yun et al., 2019, arXiv:1905.04899).
 
@@ -25,12 +30,13 @@ def mix(
     Args:
         x: (N, C, H, W).
         targets: (N,), the class of each.
-        key: seed and step; nothing else decides what is drawn.
+        key: seed and step; nothing but these and `rank` decides what is drawn.
+        rank: of the process that mixes these images of a step.
 
     Returns:
         Images (N, C, H, W), and targets (N, classes) as probabilities.
     """
-    rng = np.random.default_rng((*key, *OWN))
+    rng = np.random.default_rng((*key, rank, OWN))
     cuts = settings.cutmix > 0 and (settings.mixup == 0 or rng.random() < 0.5)
     alpha = settings.cutmix if cuts else settings.mixup
     left = float(rng.beta(alpha, alpha))
