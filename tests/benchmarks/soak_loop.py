@@ -46,7 +46,7 @@ from edgecnn_runtime.stream.text_files import CsvLine, JsonLine, TextFile
 CAMERAS = ("front", "back")
 RECORDERS = ("json lines", "csv", "checked")
 WARM, WARM_END, LAST = 0.2, 0.4, 0.9  # shares of the run: what it holds is compared between them
-LOOK = 2.0  # seconds
+LOOKS = 400
 MOST_MORE = 2  # descriptors and threads: viewers come and go
 UNDELIVERED = 0.001  # of the results that the checked sink says it did not deliver
 
@@ -65,7 +65,7 @@ class Soak:
         self.frames = Frames(self.scripts)
         self.ledgers = {suffix: Ledger(folder, suffix) for suffix in (".jsonl", ".csv")}
         self.held: list[tuple[int, Holding]] = []  # after so many frames
-        self.next_look = 0.0
+        self.next_look = 0
 
     def run(self, peer: subprocess.Popen[str]) -> dict[str, Any]:
         """All of it, with the other end of the sinks in a process of its own; see `found`."""
@@ -127,8 +127,8 @@ class Soak:
 
     def _look(self, result: Result, fps: float) -> None:
         """A few times a second, in the loop's thread."""
-        if perf_counter() >= self.next_look:  # what is measured must not grow by what measures
-            self.next_look = perf_counter() + LOOK
+        if self.frames.checked >= self.next_look:  # what measures must not grow with the run
+            self.next_look = self.frames.checked + self.asked.frames // LOOKS
             self.held.append((self.frames.checked, Holding.now()))
         for ledger in self.ledgers.values():
             ledger.check()
