@@ -88,11 +88,12 @@ def difference(first: Sequence[Right], second: Sequence[Right]) -> dict[str, Any
 
 
 def write(name: str, title: str, found: dict[str, Any]) -> None:
-    """Write results/NAME.json."""
+    """Write results/NAME.json; a script that has several parts writes a file for each."""
+    script = Path(sys.argv[0]).name
     result = {
         "name": name,
         "title": title,
-        "command": " ".join(["python", f"tests/benchmarks/{name}.py", *sys.argv[1:]]),
+        "command": " ".join(["python", f"tests/benchmarks/{script}", *sys.argv[1:]]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": harness.machine() | {"threads": torch.get_num_threads()},
         "versions": harness.versions_of(Path(sys.executable), "edgecnn", "torch", "lightning"),

@@ -155,8 +155,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="in place of the recipes', to try it")
     asked = parser.parse_args()
-    found = {name: PARTS[name](range(asked.seeds), asked.epochs) for name in asked.parts or PARTS}
-    write("transfer", "weights from other data, and answers of a wider network", found)
+    for name in asked.parts or PARTS:
+        found = PARTS[name](range(asked.seeds), asked.epochs)
+        write(f"transfer_{name}", found.pop("title"), found)
     return 0
 
 
