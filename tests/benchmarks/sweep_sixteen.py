@@ -50,14 +50,20 @@ def options() -> list[object]:
     ]
 
 
-def edgecnn(verb: str, *arguments: object) -> Row:
-    """Run a verb; its result, and how long it took. What was done before is kept by the sweep."""
+def edgecnn(verb: str, *arguments: object, may_fail: bool = False) -> Row:
+    """Run a verb; its result, and how long it took. What was done before is kept by the sweep.
+
+    `may_fail`: exit status 1, an answer of no, is one too.
+    """
     file = DONE / "said.json"
     file.unlink(missing_ok=True)
     began = time.perf_counter()
     command = [sys.executable, "-m", "edgecnn_runtime", verb, *map(str, arguments)]
-    subprocess.run([*command, "--json", str(file)], check=True, stdout=sys.stderr)
-    return {"wall_s": round(time.perf_counter() - began, 3), **json.loads(file.read_text())}
+    ended = subprocess.run([*command, "--json", str(file)], check=False, stdout=sys.stderr)
+    if ended.returncode not in (0, int(may_fail)):
+        raise SystemExit(f"{' '.join(command)} ended with {ended.returncode}")
+    wall = round(time.perf_counter() - began, 3)
+    return {"wall_s": wall, "exit": ended.returncode, **json.loads(file.read_text())}
 
 
 def family() -> Row:
@@ -143,25 +149,28 @@ def predicted(found: Row) -> list[Row]:
 
 
 def picks(found: Row) -> list[Row]:
-    """Three budgets: what the command picks, and the best by looking at every row."""
+    """Three budgets: what the command picks, and the best by looking at every row.
+
+    One that nothing keeps, one between the two fastest of the front, one that everything keeps.
+    """
     rows = found["variants"]
-    times = sorted(r["p50_ms"] for r in rows)
+    fastest, second = sorted(r["p50_ms"] for r in rows if r["pareto"])[:2]
+    slowest = max(r["p50_ms"] for r in rows)
     answers = []
-    for share in (0.25, 0.5, 0.75):
-        budget = round(times[int(share * len(times))], 2)
-        picked = edgecnn("sweep", "terrain", *options(), "--budget-ms", budget)["pick"]
-        below = [r for r in rows if r["p50_ms"] <= budget]
-        top1 = max(r["top1"] for r in below)
-        best = min((r for r in below if r["top1"] == top1), key=lambda r: r["p50_ms"])
-        keys = ("width", "resolution", "precision", "top1", "p50_ms")
-        answers.append(
-            {
-                "budget_ms": budget,
-                "pick": {k: picked[k] for k in keys},
-                "best": {k: best[k] for k in keys},
-            }
+    for budget in (0.9 * fastest, (fastest + second) / 2, 1.1 * slowest):
+        said = edgecnn(
+            "sweep", "terrain", *options(), "--budget-ms", f"{budget:.3f}", may_fail=True
         )
+        below = [r for r in rows if r["p50_ms"] <= round(budget, 3)]
+        best = min(below, key=lambda r: (-r["top1"], r["p50_ms"]), default=None)
+        entry = {"budget_ms": round(budget, 3), "exit": said["exit"]}
+        answers.append({**entry, "pick": _brief(said["pick"]), "best": _brief(best)})
     return answers
+
+
+def _brief(row: Row | None) -> Row | None:
+    keys = ("width", "resolution", "precision", "top1", "p50_ms")
+    return None if row is None else {k: row[k] for k in keys}
 
 
 def checks(result: Row) -> dict[str, bool]:
@@ -187,7 +196,9 @@ def checks(result: Row) -> dict[str, bool]:
             p["median_error"] < MEDIAN_ERROR for p in found["predictions"]
         ),
         "48 engines": sum(len(r["engines"]) for r in result["engines"]["variants"]) == ENGINES,
-        "the picks are the best": all(p["pick"] == p["best"] for p in result["picks"]),
+        "the picks are the best": all(
+            p["pick"] == p["best"] and p["exit"] == int(p["best"] is None) for p in result["picks"]
+        ),
     }
 
 
@@ -241,7 +252,8 @@ def page(result: Row, report: str) -> str:
         "### Engines for sm86",
         "",
         f"{sum(len(r['engines']) for r in result['engines']['variants'])} engines of the same runs,"
-        f" in {result['engines']['wall_s']:.0f} s with their export; MB, and of them weights.",
+        f" in {result['engines']['seconds']['export']:.0f} s with their export; MB, and of them"
+        " weights.",
         "",
         "| width | resolution | FP32 | weights | FP16 | weights | INT8 | weights |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -253,12 +265,14 @@ def page(result: Row, report: str) -> str:
         "|---:|---|---:|---:|---|",
     ]
     for row in result["picks"]:
-        pick, best = row["pick"], row["best"]
-        same = "the same" if pick == best else f"{best['width']:g}-{best['resolution']}"
-        lines.append(
-            f"| {row['budget_ms']} | {pick['width']:g}-{pick['resolution']} {pick['precision']}"
-            f" | {pick['top1']:.3f} | {pick['p50_ms']:.2f} | {same} |"
+        pick, same = row["pick"], "the same" if row["pick"] == row["best"] else f"{row['best']}"
+        what = (
+            "none, exit status 1 | - | -"
+            if pick is None
+            else f"{pick['width']:g}-{pick['resolution']} {pick['precision']}"
+            f" | {pick['top1']:.3f} | {pick['p50_ms']:.2f}"
         )
+        lines.append(f"| {row['budget_ms']:.2f} | {what} | {same} |")
     lines += ["", "### What was asked for", ""]
     lines += [f"- {what}: {'yes' if held else '**no**'}" for what, held in result["checks"].items()]
     return "\n".join(lines) + "\n"
@@ -309,6 +323,8 @@ def main() -> int:
     text = page(result, report)
     for row in (*found["variants"], *result["engines"]["variants"]):
         row["bundle"] = Path(row["bundle"]).parent.name  # no path of this machine
+    for row in result["alone"]:
+        row["run"] = Path(row["run"]).name
     found["pick"] = None
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "sweep_sixteen.json").write_text(json.dumps(result, indent=1) + "\n")

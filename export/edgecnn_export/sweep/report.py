@@ -169,20 +169,20 @@ def _front(found: Sweep) -> Table:
 
 def _all(found: Sweep) -> Table:
     header = (
-        *("variant", "top-1, %", "top-5, %", "million MACs", "million parameters"),
-        *("graph, MB", "p50, ms", "p90, ms", "p99, ms", "front"),
+        *("variant", "top-1, %", "p50, ms", "million MACs", "million parameters"),
+        *("graph, MB", "p90, ms", "p99, ms", "top-5, %", "front"),
     )
     lines = tuple(
         (
             f"{r.width:.2f}-{r.resolution} {r.precision}",
             percent(r.top1),
-            percent(r.top5),
+            milliseconds(r),
             millions(r.macs),
             millions(r.parameters),
             f"{r.bytes / 1e6:.2f}",
-            milliseconds(r),
             _plain(r.p90_ms),
             _plain(r.p99_ms),
+            percent(r.top5),
             "yes" if r.pareto else "",
         )
         for r in found.variants
