@@ -64,8 +64,18 @@ class _Wrapper:
         self.inner.close()
 
 
+def adjusted(source: Source, settings: Settings) -> Source:
+    """The source itself where nothing is asked of it, or else an `AdjustedSource`."""
+    asked = (settings.skip, settings.fps, settings.rotate, settings.roi)
+    asked_of_live = (settings.every_frame,) if source.is_live else ()
+    return AdjustedSource(source, settings) if any((*asked, *asked_of_live)) else source
+
+
 class AdjustedSource(_Wrapper):
     """Leaves frames out, turns the picture and cuts the region of interest out of it.
+
+    Attributes:
+        every_frame: whether whoever takes its frames is to let them wait, too.
 
     Raises:
         SourceError: from `read`: the region lies outside of the picture.
@@ -73,16 +83,11 @@ class AdjustedSource(_Wrapper):
 
     def __init__(self, inner: Source, settings: Settings) -> None:
         super().__init__(inner)
+        self.every_frame = settings.every_frame
         self._settings = settings
         self._stopped = threading.Event()
         self._due_ns: int | None = None
         self._left_out = settings.skip  # so that the first frame is taken
-
-    @staticmethod
-    def is_needed(settings: Settings) -> bool:
-        """Whether these settings change anything."""
-        wanted = (settings.skip, settings.fps, settings.rotate, settings.roi)
-        return any(setting is not None and setting != 0 for setting in wanted)
 
     @property
     def fps(self) -> float | None:

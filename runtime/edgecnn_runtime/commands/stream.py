@@ -161,7 +161,9 @@ def command(
                 random_weights=is_random,
                 rotation=rotation_of(rotate_mb, keep_mb),
                 live=live,
-                waiting=results_waiting(len(stream.sources), every_frame=every_frame),
+                waiting=results_waiting(
+                    len(stream.sources), every_frame=any(feed.every_frame for feed in stream.feeds)
+                ),
             )
             with live_terminal(live, lambda: _power_line(stream)):
                 report = run_stream(stream, sinks, window=window, steady=steady, live=live)

@@ -8,6 +8,9 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from edgecnn_runtime.camera.adjusted import AdjustedSource
+from edgecnn_runtime.camera.live import CameraSource
+from edgecnn_runtime.camera.settings import settings_of
 from edgecnn_runtime.camera.sources import open_source
 from edgecnn_runtime.errors import SourceError
 
@@ -40,6 +43,24 @@ def test_a_still_screen_goes_on_being_read_and_is_dated_at_capture(
         captured = source.read()
         assert captured is not None
         assert (captured.frame == _pixels[:, :, :3]).all()
+    source.stop()
+    source.close()
+
+
+def test_settings_behind_the_question_mark_are_all_heeded_and_before_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, Grabber)
+    asked = settings_of({"rotate": 90, "stall": 9})
+    source = open_source("screen://1?roi=10,5,20,30&rotate=180&skip=1&stall=2", settings=asked)
+    captured, following = source.read(), source.read()
+    assert captured is not None
+    assert following is not None
+    assert (captured.frame == np.rot90(_pixels[:, :, :3], 2)[5:35, 10:30]).all()
+    assert following.index - captured.index >= 2
+    assert isinstance(source, AdjustedSource)
+    assert isinstance(source.inner, CameraSource)
+    assert source.inner._patience.stall == 2
     source.stop()
     source.close()
 
