@@ -153,7 +153,7 @@ def command(
             out.print("[bold white on red] RANDOM WEIGHTS [/] the answers mean nothing")
         live = Live(stream.summary)
         steady = steady_of(smooth, unknown, event or [], getattr(classify, "labels", None))
-        with stop_on_signals(stream):
+        with stop_on_signals(stream.stop):
             sinks = open_sinks(
                 [u for u in uris if u not in WINDOWS],
                 lossless=not stream.is_live,
