@@ -109,7 +109,9 @@ class AdjustedSource(_Wrapper):
                 self._left_out += 1
             elif not self.inner.is_live or self._is_due(captured.stamp_ns):
                 self._left_out = 0
-                return replace(captured, frame=self._picture(captured.frame))
+                # A film at a rate that was asked for is played: its time is that of whoever looks.
+                film_s = captured.film_s if self._settings.fps is None else None
+                return replace(captured, frame=self._picture(captured.frame), film_s=film_s)
 
     def _wait(self) -> bool:
         """Until a file's next frame is due; False once stopped."""
@@ -187,8 +189,9 @@ class LoopedSource(_Wrapper):
             captured = self.inner.read()
         if captured is None or self._stopped:
             return None
-        self._index += 1
-        return replace(captured, index=self._index - 1)
+        index, self._index = self._index, self._index + 1
+        film_s = index / self.fps if captured.film_s is not None and self.fps else None
+        return replace(captured, index=index, film_s=film_s)
 
     def stop(self) -> None:
         self._stopped = True

@@ -140,4 +140,4 @@ def _seconds(source: Source, captured: Captured) -> float:
     if source.is_live:
         return captured.stamp_ns / 1e9
     # Images of a folder have no time between them: any `--every` lets them all through.
-    return captured.index / source.fps if source.fps else captured.index * 1e6
+    return captured.index * 1e6 if captured.film_s is None else captured.film_s

@@ -305,6 +305,7 @@ class Stream:
             postprocess_ns / 1e6,
             picture,
             backend,
+            film_s=captured.film_s,
         )
 
     def stop(self) -> None:
