@@ -64,8 +64,18 @@ class _Wrapper:
         self.inner.close()
 
 
+def adjusted(source: Source, settings: Settings) -> Source:
+    """The source itself where nothing is asked of it, or else an `AdjustedSource`."""
+    asked = (settings.skip, settings.fps, settings.rotate, settings.roi)
+    asked_of_live = (settings.every_frame,) if source.is_live else ()
+    return AdjustedSource(source, settings) if any((*asked, *asked_of_live)) else source
+
+
 class AdjustedSource(_Wrapper):
     """Leaves frames out, turns the picture and cuts the region of interest out of it.
+
+    Attributes:
+        every_frame: whether whoever takes its frames is to let them wait, too.
 
     Raises:
         SourceError: from `read`: the region lies outside of the picture.
@@ -73,16 +83,11 @@ class AdjustedSource(_Wrapper):
 
     def __init__(self, inner: Source, settings: Settings) -> None:
         super().__init__(inner)
+        self.every_frame = settings.every_frame
         self._settings = settings
         self._stopped = threading.Event()
         self._due_ns: int | None = None
         self._left_out = settings.skip  # so that the first frame is taken
-
-    @staticmethod
-    def is_needed(settings: Settings) -> bool:
-        """Whether these settings change anything."""
-        wanted = (settings.skip, settings.fps, settings.rotate, settings.roi)
-        return any(setting is not None and setting != 0 for setting in wanted)
 
     @property
     def fps(self) -> float | None:
@@ -104,7 +109,9 @@ class AdjustedSource(_Wrapper):
                 self._left_out += 1
             elif not self.inner.is_live or self._is_due(captured.stamp_ns):
                 self._left_out = 0
-                return replace(captured, frame=self._picture(captured.frame))
+                # A film at a rate that was asked for is played: its time is that of whoever looks.
+                film_s = captured.film_s if self._settings.fps is None else None
+                return replace(captured, frame=self._picture(captured.frame), film_s=film_s)
 
     def _wait(self) -> bool:
         """Until a file's next frame is due; False once stopped."""
@@ -182,8 +189,9 @@ class LoopedSource(_Wrapper):
             captured = self.inner.read()
         if captured is None or self._stopped:
             return None
-        self._index += 1
-        return replace(captured, index=self._index - 1)
+        index, self._index = self._index, self._index + 1
+        film_s = index / self.fps if captured.film_s is not None and self.fps else None
+        return replace(captured, index=index, film_s=film_s)
 
     def stop(self) -> None:
         self._stopped = True

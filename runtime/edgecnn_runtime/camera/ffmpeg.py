@@ -167,18 +167,18 @@ class _Options:
 
     def __init__(self) -> None:
         self._users = 0
+        self._are_ours = True
         self._changed = threading.Condition()
 
     @contextmanager
     def set_to(self, options: str) -> Iterator[None]:
         """Have them set for a block; where a user has set them, they stay as they are."""
         with self._changed:
-            if self._users == 0 and _OPTIONS in os.environ:
-                own, options = True, os.environ[_OPTIONS]
-            else:
-                own = False
-            self._changed.wait_for(lambda: not self._users or os.environ[_OPTIONS] == options)
-            os.environ[_OPTIONS] = options
+            self._changed.wait_for(lambda: self._fits(options))
+            if not self._users:
+                self._are_ours = _OPTIONS not in os.environ
+            if self._are_ours:
+                os.environ[_OPTIONS] = options
             self._users += 1
         try:
             yield
@@ -186,9 +186,12 @@ class _Options:
             with self._changed:
                 self._users -= 1
                 if not self._users:
-                    if not own:
+                    if self._are_ours:
                         del os.environ[_OPTIONS]
                     self._changed.notify_all()
+
+    def _fits(self, options: str) -> bool:
+        return not self._users or not self._are_ours or os.environ[_OPTIONS] == options
 
 
 _options = _Options()

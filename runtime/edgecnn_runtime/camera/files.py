@@ -130,7 +130,8 @@ class VideoSource(_FileSource):
         if not good:
             self._check_end()
             return None
-        captured = stamped(np.asarray(frame), self._index)
+        film_s = self._index / self.fps if self.fps else None
+        captured = stamped(np.asarray(frame), self._index, film_s)
         self._index += 1
         return captured
 

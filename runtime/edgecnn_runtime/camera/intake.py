@@ -1,4 +1,4 @@
-"""How frames of several sources pass to one taker: in turn, so that none can crowd out another."""
+"""How frames and results pass between threads, of several in turn: none crowds out another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass
 class Lane(Generic[T]):
-    """The waiting frames of one source.
+    """What waits of one source.
 
     Args:
         depth: how many may wait.
@@ -29,7 +29,7 @@ class Lane(Generic[T]):
 
 
 class Intake(Generic[T]):
-    """A bounded passage from the threads of several sources to one that takes. Nobody polls."""
+    """A bounded passage from the threads of one or more sources to one that takes. Nobody polls."""
 
     def __init__(self, lanes: Sequence[Lane[T]]) -> None:
         self.lanes = lanes
@@ -60,7 +60,7 @@ class Intake(Generic[T]):
             The number of each one's lane and the item; empty after the last.
 
         Raises:
-            BaseException: what the only lane, or each of them, failed with.
+            BaseException: what the only lane, or each of them, failed with, after the last; once.
         """
         with self._changed:
             while not self._closed and not self._is_ready():
@@ -92,6 +92,7 @@ class Intake(Generic[T]):
     def _raise_failure(self) -> None:
         errors = [lane.error for lane in self.lanes]
         if errors[0] is not None and None not in errors:
+            self.lanes[0].error = None
             raise errors[0]
 
     def finish(self, number: int, error: BaseException | None = None) -> None:

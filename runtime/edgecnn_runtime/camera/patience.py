@@ -24,14 +24,17 @@ class Patience:
     retries: int | None = None
 
 
-def pauses(jitter: Callable[[], float] = random.random) -> Iterator[float]:
+def pauses(
+    jitter: Callable[[], float] = random.random, *, first: float = FIRST_PAUSE
+) -> Iterator[float]:
     """Seconds between attempts: they double, and are jittered, so that many cameras that one
     switch took down do not all come back at the same moment.
 
     Args:
         jitter: a number from 0 to 1 for each pause.
+        first: the longest that the first one is.
     """
-    longest = FIRST_PAUSE
+    longest = first
     while True:
         yield longest * (0.5 + 0.5 * jitter())
         longest = min(2 * longest, LONGEST_PAUSE)

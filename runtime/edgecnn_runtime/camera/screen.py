@@ -43,18 +43,17 @@ class ScreenCapture:
         self._area = area
         self._fps = fps
         self._due = perf_counter()
-        self._shot: Any = None
 
     def grab(self) -> bool:
+        """Wait until a picture is due; taking it is then a part of its age."""
         now = perf_counter()
         if self._due > now:
             sleep(self._due - now)
         self._due = max(self._due, now) + 1 / self._fps
-        self._shot = self._grabber.grab(self._area)
         return True
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8]]:
-        shot = self._shot
+        shot = self._grabber.grab(self._area)
         pixels = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)
         return True, np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR), np.uint8)
 

@@ -20,12 +20,14 @@ class Captured:
         stamp_ns: `time.perf_counter_ns` at capture or arrival, see `Source.age_from`.
         utc: the same moment on the wall's clock.
         index: of the frames of this source, from 0.
+        film_s: seconds into the film; None of what has no time of its own.
     """
 
     frame: NDArray[np.uint8]
     stamp_ns: int
     utc: datetime
     index: int
+    film_s: float | None = None
 
 
 class Source(Protocol):
@@ -71,6 +73,6 @@ class Source(Protocol):
         ...
 
 
-def stamped(frame: NDArray[np.uint8], index: int) -> Captured:
+def stamped(frame: NDArray[np.uint8], index: int, film_s: float | None = None) -> Captured:
     """A frame that was captured just now."""
-    return Captured(frame, perf_counter_ns(), datetime.now(timezone.utc), index)
+    return Captured(frame, perf_counter_ns(), datetime.now(timezone.utc), index, film_s)

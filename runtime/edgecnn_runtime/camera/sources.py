@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from edgecnn_runtime.camera.adjusted import AdjustedSource, LoopedSource
+from edgecnn_runtime.camera.adjusted import LoopedSource, adjusted
 from edgecnn_runtime.camera.connection import Capture
 from edgecnn_runtime.camera.device import connect_camera
 from edgecnn_runtime.camera.ffmpeg import connect_rtsp
@@ -50,8 +50,9 @@ def open_source(
     """Open what a URI names.
 
     Args:
-        uri: see `TAKEN`; may hold `${ENV}`. Behind a camera's number, `/dev/videoN`, `csi://N` and
-            `screen://` stand settings of its own: `0?size=640x480&fps=30&format=MJPG`.
+        uri: see `TAKEN`; may hold `${ENV}`. Behind a camera's number, `/dev/videoN`, `csi://N`,
+            `screen://` and `synthetic://` stand settings of its own, which come before the others:
+            `0?size=640x480&fps=30&rotate=180`.
         name: for people and records; by default the file's or the device's.
         later: a live source is opened when it is first read, and waited for where it is absent.
 
@@ -65,13 +66,13 @@ def open_source(
     if is_live(text):
         scheme = scheme_of(plain)
         how = _LIVE[scheme] if scheme else _pipeline if " ! " in plain else _numbered
-        return _adjusted(how(_Asked(plain, redacted(text), name, settings, later)), settings)
+        return how(_Asked(plain, redacted(text), name, settings, later))
 
     def again() -> Source:
         # A name made from the expanded text could show what the variable was meant to hide.
         return _open_file(plain, text, name or Path(redacted(text)).name or text, settings)
 
-    return _adjusted(LoopedSource(again) if settings.loop else again(), settings)
+    return adjusted(LoopedSource(again) if settings.loop else again(), settings)
 
 
 def is_live(uri: int | str | Path) -> bool:
@@ -95,10 +96,6 @@ def _suffix(uri: str) -> str:
     return PurePosixPath(urlsplit(uri).path).suffix.lower()
 
 
-def _adjusted(source: Source, settings: Settings) -> Source:
-    return AdjustedSource(source, settings) if AdjustedSource.is_needed(settings) else source
-
-
 class _Asked(NamedTuple):
     """A live source that is wanted: its URI, the same as it may be printed, and what to make."""
 
@@ -117,7 +114,7 @@ class _Asked(NamedTuple):
         age_from: Literal["capture", "arrival"] = "arrival",
     ) -> Source:
         """A camera that is found again, under the name that was asked for or else this one."""
-        return CameraSource(
+        source = CameraSource(
             self.name or name,
             connect,
             patience=self.settings.patience,
@@ -126,14 +123,15 @@ class _Asked(NamedTuple):
             check=check,
             depth=QUEUE if self.settings.every_frame else 1,
         )
+        return adjusted(source, self.settings)
 
-    def device(self) -> tuple[int, Settings]:
-        """The number that the URI names, and its settings: those behind the question mark first."""
+    def device(self) -> tuple[int, _Asked]:
+        """The number that the URI names, and this with the settings behind the question mark."""
         before, query = _device(self.plain)
         number = before.partition("://")[2].strip("/") or "0" if "://" in before else before
         if (found := camera_number(number)) is None:
             raise SourceError(f"{self.shown!r} names no number; expected {scheme_of(before)}://N")
-        return found, settings_in_query(query, self.settings)
+        return found, self._replace(settings=settings_in_query(query, self.settings))
 
 
 def _rtsp(asked: _Asked) -> Source:
@@ -156,16 +154,16 @@ def _pipeline(asked: _Asked) -> Source:
 
 
 def _csi(asked: _Asked) -> Source:
-    number, settings = asked.device()
-    pipeline = csi_pipeline(number, settings)
-    connect = partial(connect_pipeline, pipeline, f"csi://{number}", settings.patience)
+    number, asked = asked.device()
+    pipeline = csi_pipeline(number, asked.settings)
+    connect = partial(connect_pipeline, pipeline, f"csi://{number}", asked.settings.patience)
     return asked.camera(f"csi{number}", connect)
 
 
 def _screen(asked: _Asked) -> Source:
-    number, settings = asked.device()
+    number, asked = asked.device()
     check = FrameCheck(asked.name or "screen", repeats=True, blank=True)
-    connect = partial(connect_screen, number, settings.fps)
+    connect = partial(connect_screen, number, asked.settings.fps)
     return asked.camera("screen", connect, check=check, age_from="capture")
 
 
@@ -174,15 +172,15 @@ def _synthetic(asked: _Asked) -> Source:
 
 
 def _numbered(asked: _Asked) -> Source:
-    number, settings = asked.device()
+    number, asked = asked.device()
     kind = "video" if asked.plain.startswith("/") else "camera"
-    return asked.camera(f"{kind}{number}", partial(connect_camera, number, settings))
+    return asked.camera(f"{kind}{number}", partial(connect_camera, number, asked.settings))
 
 
 def _browser(asked: _Asked) -> Source:
     from edgecnn_runtime.stream.page.browser import open_browser
 
-    return open_browser(asked.plain, name=asked.name)
+    return adjusted(open_browser(asked.plain, name=asked.name), asked.settings)
 
 
 # What stands before :// -> how a live source of that kind is opened.

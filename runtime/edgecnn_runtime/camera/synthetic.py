@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn_runtime.camera.adjusted import adjusted
 from edgecnn_runtime.camera.settings import Settings, settings_of
-from edgecnn_runtime.camera.source import Captured
+from edgecnn_runtime.camera.source import Captured, Source
 from edgecnn_runtime.errors import InputError
 
 BLOCK = 8  # pixels of a bit's side: large enough for a codec to keep
@@ -131,7 +132,7 @@ def _texture(what: Synthetic) -> NDArray[np.uint8]:
     return np.concatenate([level, level], axis=1).astype(np.uint8)
 
 
-def open_synthetic(query: str, name: str, settings: Settings) -> SyntheticSource:
+def open_synthetic(query: str, name: str, settings: Settings) -> Source:
     """From `synthetic://?size=640x480&fps=30&seed=1&frames=100`.
 
     Raises:
@@ -148,6 +149,5 @@ def open_synthetic(query: str, name: str, settings: Settings) -> SyntheticSource
         raise InputError(
             f"synthetic:// is asked for {size[0]}x{size[1]}; expected at least {CODE[1]}x{CODE[0]}"
         )
-    return SyntheticSource(
-        name, Synthetic(size, settings.fps or Synthetic.fps, seed, frames or None)
-    )
+    what = Synthetic(size, settings.fps or Synthetic.fps, seed, frames or None)
+    return adjusted(SyntheticSource(name, what), settings)

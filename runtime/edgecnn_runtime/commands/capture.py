@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,6 +52,7 @@ def command(
     from edgecnn_runtime.stream.capture import Keys, collect
     from edgecnn_runtime.stream.collecting import Collector
     from edgecnn_runtime.stream.keys import terminal_keys
+    from edgecnn_runtime.stream.run import stop_on_signals
     from edgecnn_runtime.stream.similar import LEVELS
 
     names = [c.strip() for c in classes.split(",")] if classes else _folders(out)
@@ -65,7 +64,7 @@ def command(
         collector = Collector(out, names, source=opened.name, every=every, levels=levels, val=val)
         collector.choose(begin or (names[0] if len(names) == 1 else None))
         keys = Keys(collector, names, opened.stop)
-        stack.enter_context(_stop_on_signals(opened.stop))
+        stack.enter_context(stop_on_signals(opened.stop))
         host, port = ("127.0.0.1", page) if page is not None else browser_of(source)
         views = _views(stack, collector, keys, opened, (host, port), headless)
         stack.enter_context(terminal_keys(keys.press))
@@ -119,28 +118,6 @@ def _views(
     for view in views:
         stack.callback(view.close)
     return views
-
-
-@contextmanager
-def _stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """End at the first SIGINT or SIGTERM with the split made; a second has its usual effect."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def end(number: int, frame: FrameType | None) -> None:
-        restore()
-        stop()
-
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        restore()
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def command(
             out.print("[bold white on red] RANDOM WEIGHTS [/] the answers mean nothing")
         live = Live(stream.summary)
         steady = steady_of(smooth, unknown, event or [], getattr(classify, "labels", None))
-        with stop_on_signals(stream):
+        with stop_on_signals(stream.stop):
             sinks = open_sinks(
                 [u for u in uris if u not in WINDOWS],
                 lossless=not stream.is_live,
@@ -161,7 +161,9 @@ def command(
                 random_weights=is_random,
                 rotation=rotation_of(rotate_mb, keep_mb),
                 live=live,
-                waiting=results_waiting(len(stream.sources), every_frame=every_frame),
+                waiting=results_waiting(
+                    len(stream.sources), every_frame=any(feed.every_frame for feed in stream.feeds)
+                ),
             )
             with live_terminal(live, lambda: _power_line(stream)):
                 report = run_stream(stream, sinks, window=window, steady=steady, live=live)

@@ -84,10 +84,15 @@ class CaptureWindow:
     TITLE = "edgecnn capture"
 
     def __init__(self, collector: Collector, keys: Keys) -> None:
-        self._collector, self._keys = collector, keys
+        self._collector, self._keys, self._shown = collector, keys, False
         cv2.namedWindow(self.TITLE, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
 
     def show(self, captured: Captured) -> None:
+        """Show a frame and what is kept; closing the window is as good as q."""
+        if self._shown and cv2.getWindowProperty(self.TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            self._keys.press("q")
+            return
+        self._shown = True
         state = self._collector.state()
         counts = "  ".join(f"{c.name} {c.kept}" for c in state.classes)
         picture = captured.frame.copy()
@@ -135,4 +140,4 @@ def _seconds(source: Source, captured: Captured) -> float:
     if source.is_live:
         return captured.stamp_ns / 1e9
     # Images of a folder have no time between them: any `--every` lets them all through.
-    return captured.index / source.fps if source.fps else captured.index * 1e6
+    return captured.index * 1e6 if captured.film_s is None else captured.film_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import Generic, TypeVar
 
+from edgecnn_runtime.camera.adjusted import AdjustedSource
 from edgecnn_runtime.camera.intake import Lane
 from edgecnn_runtime.camera.source import Source
 from edgecnn_runtime.camera.sources import QUEUE
@@ -18,6 +19,9 @@ READ_AHEAD = 2  # frames of a file that wait in memory, preprocessed
 class Feed(Generic[T]):
     """One source of a stream: its lane, and the figures of what was answered.
 
+    Args:
+        every_frame: of a live source too; as the source was opened where False.
+
     Attributes:
         frames: answered.
         frame_age: of those.
@@ -29,7 +33,10 @@ class Feed(Generic[T]):
         self.frames = 0
         self.frame_age = Histogram()
         self.error: str | None = None
-        depth = READ_AHEAD if not source.is_live else QUEUE if every_frame else 1
+        self.every_frame = every_frame or (
+            isinstance(source, AdjustedSource) and source.every_frame
+        )
+        depth = READ_AHEAD if not source.is_live else QUEUE if self.every_frame else 1
         self.lane: Lane[T] = Lane(depth, lossless=not source.is_live)
         self._began_ns = self._last_ns = 0
 

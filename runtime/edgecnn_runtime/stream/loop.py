@@ -83,7 +83,8 @@ class Stream:
         source: what `open_source` takes, an opened source, or several opened ones, as of
             `open_sources`; the stream then closes them.
         frames: stop after so many results.
-        every_frame: of a live source too, as far as a queue of `QUEUE` reaches.
+        every_frame: of every live source too, as far as a queue of `QUEUE` reaches; of those that
+            were opened so where False.
         batch: how many frames of different sources are inferred at once, at the most; measured at
             the start where None.
         power: `save` lets the CPU's threads sleep between frames, `latency` lets them wait awake,
@@ -304,6 +305,7 @@ class Stream:
             postprocess_ns / 1e6,
             picture,
             backend,
+            film_s=captured.film_s,
         )
 
     def stop(self) -> None:

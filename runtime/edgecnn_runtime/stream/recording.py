@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -71,9 +72,8 @@ class Recording:
 
     def _check_space(self, frame_bytes: int) -> None:
         """Stop while there is still room for the frame, the writer's buffer and the index."""
-        disk = os.statvfs(self._part.parent)
         needed = frame_bytes // 2 + 64 * self._frames + (128 << 10)
-        if disk.f_bavail * disk.f_frsize < needed:
+        if shutil.disk_usage(self._part.parent).free < needed:
             kept = f"the first {self._frames} frames are kept" if self._frames else "nothing kept"
             raise OSError(f"the disk is full, {kept}")
 

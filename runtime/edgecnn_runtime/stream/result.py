@@ -39,6 +39,7 @@ class Result:
         backend: what answered; it changes where an engine takes over, or a GPU fails.
         steady: the answer over time, see `Steady`; None where nobody asked for it.
         events: what began to be true with this frame.
+        film_s: seconds into the film that the frame is of; None of any other source.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Result:
     backend: str = ""
     steady: Prediction | None = None
     events: tuple[Event, ...] = ()
+    film_s: float | None = None
 
     @property
     def shown(self) -> NDArray[np.uint8]:

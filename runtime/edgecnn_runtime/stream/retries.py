@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 from time import monotonic
 
+from edgecnn_runtime.camera.patience import FIRST_PAUSE, pauses
 from edgecnn_runtime.stream.sink import UndeliveredError
 
 TRIES = 3  # of a result, while the other end is thought to be there
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0  # seconds
 
 
 class Retries:
@@ -22,7 +21,7 @@ class Retries:
 
     def __init__(self, first_pause: float = FIRST_PAUSE) -> None:
         self._first_pause = first_pause
-        self._failures = 0
+        self._pauses = pauses(first=first_pause)
         self._away_because: str | None = None
         self._next_try = 0.0
         self._hurried = threading.Event()
@@ -42,19 +41,14 @@ class Retries:
             try:
                 send()
             except OSError as error:
-                self._failures += 1
                 self._away_because = error.strerror or str(error) or type(error).__name__
             else:
-                self._failures, self._away_because = 0, None
+                self._pauses, self._away_because = pauses(first=self._first_pause), None
                 return
-            if left and self._hurried.wait(self._pause()):
+            if left and self._hurried.wait(next(self._pauses)):
                 break
-        self._next_try = monotonic() + self._pause()
+        self._next_try = monotonic() + next(self._pauses)
         raise UndeliveredError(self._away_because)
-
-    def _pause(self) -> float:
-        doubled = self._first_pause * 2.0 ** min(self._failures - 1, 10)
-        return min(doubled, LONGEST_PAUSE) * random.uniform(0.75, 1.25)
 
     def hurry(self) -> None:
         """The end has come: try what waits once, without pauses. From any thread."""

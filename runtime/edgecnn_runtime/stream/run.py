@@ -97,8 +97,12 @@ def run_stream(
 
 
 @contextmanager
-def stop_on_signals(stream: Stream) -> Iterator[None]:
-    """End the stream cleanly at the first SIGINT or SIGTERM; a second one has its usual effect."""
+def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first SIGINT or SIGTERM, for a clean end; a second has its usual effect.
+
+    Args:
+        stop: as `Stream.stop` and `Source.stop`: waits for nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -109,12 +113,12 @@ def stop_on_signals(stream: Stream) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         restore()
-        stream.stop()
+        stop()
 
     for number in signals:
-        signal.signal(number, stop)
+        signal.signal(number, end)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from edgecnn_runtime.camera.newest import Handoff
+from edgecnn_runtime.camera.intake import Intake, Lane
 from edgecnn_runtime.stream.result import Result
 
 log = logging.getLogger("edgecnn")
@@ -80,7 +80,8 @@ class Sink:
         self.uri = uri
         self._writer = writer
         self._takes = takes
-        self._queue: Handoff[Result] = Handoff(waiting, lossless=lossless)
+        self._lane: Lane[Result] = Lane(waiting, lossless=lossless)
+        self._queue = Intake([self._lane])
         self._frames = self._lost = 0
         self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"edgecnn-sink {uri}", daemon=True)
@@ -89,16 +90,16 @@ class Sink:
     def put(self, result: Result) -> None:
         """Pass a result on. A sink that has failed takes it and does nothing."""
         if self._takes is None or self._takes(result):
-            self._queue.put(result)
+            self._queue.put(0, result)
 
     def summary(self) -> SinkSummary:
         """What became of it so far. From any thread."""
-        dropped = self._queue.dropped + self._lost
+        dropped = self._lane.dropped + self._lost
         return SinkSummary(self.uri, self._frames, dropped, self._error)
 
     def close(self) -> SinkSummary:
         """Write what waits, close, and say what became of it."""
-        self._queue.finish()
+        self._queue.finish(0)
         if isinstance(self._writer, Patient):
             self._writer.hurry()
         self._thread.join(CLOSING)
@@ -110,8 +111,8 @@ class Sink:
     def _run(self) -> None:
         try:
             try:
-                while (result := self._queue.get()) is not None:
-                    self._deliver(result)
+                while taken := self._queue.get():
+                    self._deliver(taken[0][1])
             finally:
                 self._writer.close()
         except Exception as error:  # a sink of any kind must not end the stream

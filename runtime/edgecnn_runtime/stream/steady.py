@@ -75,7 +75,7 @@ class Majority:
 
     def add(self, predictions: Sequence[Prediction], now: float) -> Prediction:
         self._frames.append((now, predictions[0]))
-        while self._frames[0][0] < now - self._seconds:
+        while not now - self._seconds <= self._frames[0][0] <= now:  # another film begins at 0
             self._frames.popleft()
         votes = Counter(p.index for _, p in self._frames)
         leader, most = votes.most_common(1)[0]
@@ -115,6 +115,8 @@ class _Source:
 
 class Steady:
     """Adds to results what a single frame cannot tell. The raw answer stays in `predictions`.
+
+    Seconds are those of the camera, or of the film, however fast that is read.
 
     >>> from edgecnn_runtime import Classifier, Steady, Stream
     >>> steady = Steady(smooth="exponential", unknown=0.5, events=["gravel:2"], on_event=[print])
@@ -157,6 +159,8 @@ class Steady:
         if not result.predictions:
             return result
         if now is None:
+            now = result.film_s
+        if now is None:
             now = perf_counter() - result.frame_age_ms / 1000
         source = self._sources.get(result.source)
         if source is None:
@@ -187,6 +191,7 @@ class Steady:
         if steady.label != source.label:
             source.label, source.since = steady.label, now
             source.told.clear()
+        source.since = min(source.since, now)  # another film begins at 0
         held = now - source.since
         found = [
             w

@@ -18,8 +18,8 @@ TIMEOUT = 5.0  # seconds
 class Webhook:
     """POST each result as JSON over one connection that is kept open.
 
-    A server that is away, slow or answers with 429 or 5xx is tried again; any other answer but 2xx
-    counts as not delivered. Redirects are not followed, so that results go nowhere else.
+    A server that is away, slow or gives any other answer than 2xx is tried again, and then left for
+    growing pauses, see `Retries`. Redirects are not followed, so that results go nowhere else.
 
     Args:
         url: http or https; user and password in it become an Authorization header.

@@ -39,6 +39,13 @@ def test_a_region_outside_of_the_picture_is_one_line(clip: Path) -> None:
         read(clip, roi="100,0,100,50")
 
 
+def test_a_film_s_time_goes_on_over_what_is_left_out_and_its_rounds(clip: Path) -> None:
+    thirtieths = [i / 30 for i in range(60)]
+    assert [c.film_s for c in read(clip, skip=2)] == pytest.approx(thirtieths[0:40:3])
+    assert [c.film_s for c in read(clip, 60, loop=True)] == pytest.approx(thirtieths)
+    assert {c.film_s for c in read(clip, 2, fps=200)} == {None}, "it is played"
+
+
 def test_frames_are_left_out_after_each_one_taken(clip: Path) -> None:
     assert [c.index for c in read(clip, skip=2)] == list(range(0, 40, 3))
 

@@ -56,7 +56,52 @@ def test_a_lane_that_failed_is_an_error_only_where_no_other_ended_well() -> None
         dead.get()
 
 
-def test_closing_lets_go_of_whoever_waits() -> None:
+def test_the_newest_frame_replaces_older_ones_which_are_counted() -> None:
+    one: Intake[int] = Intake([Lane(1, lossless=False)])
+    for number in range(10):
+        assert one.put(0, number)
+    assert one.get() == [(0, 9)]
+    assert one.lanes[0].dropped == 9
+
+
+def test_every_frame_arrives_in_order_through_a_short_queue() -> None:
+    one: Intake[int] = Intake([Lane(2, lossless=True)])
+
+    def make() -> None:
+        for number in range(1000):
+            one.put(0, number)
+        one.finish(0)
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    got = list(iter(one.get, []))
+    maker.join()
+    assert got == [[(0, number)] for number in range(1000)]
+    assert one.lanes[0].dropped == 0
+
+
+def test_what_waits_is_still_given_after_the_end_and_then_the_error() -> None:
+    one = intake(Lane(3, lossless=True))
+    one.put(0, "a")
+    one.finish(0, OSError("the camera burnt down"))
+    assert one.get() == [(0, "a")]
+    with pytest.raises(OSError, match="burnt down"):
+        one.get()
+    assert one.get() == []
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_closing_frees_a_waiting_taker(lossless: bool) -> None:
+    one = intake(Lane(1, lossless=lossless))
+    got: list[object] = []
+    taker = threading.Thread(target=lambda: got.append(one.get()))
+    taker.start()
+    one.close()
+    taker.join()
+    assert got == [[]]
+
+
+def test_closing_frees_a_maker_that_waits_for_room() -> None:
     full = intake(Lane(1, lossless=True))
     full.put(0, "a")
     answers: list[bool] = []

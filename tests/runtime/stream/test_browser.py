@@ -82,14 +82,16 @@ def test_half_a_picture_is_never_classified_and_is_counted(
     read: list[object] = []
     reader = threading.Thread(target=lambda: read.append(source.read()))
     reader.start()
-    for body in (jpeg[: len(jpeg) // 2], b"", b"\xff\xd8 no picture \xff\xd9"):
+    at = jpeg.index(b"\xff\xc0") + 5  # height and width
+    huge = jpeg[:at] + b"\xff\xdc\xff\xdc" + jpeg[at + 4 :]
+    for body in (jpeg[: len(jpeg) // 2], b"", b"\xff\xd8 no picture \xff\xd9", huge):
         assert post(source, "/camera?from=a", body)[0] == 200
         while source._newest is not None:
             pass
     post(source, "/camera?from=a", jpeg)
     reader.join(20)
     assert len(read) == 1
-    assert source.errors == 3
+    assert source.errors == 4
 
 
 def test_a_second_browser_is_refused_while_the_first_sends(

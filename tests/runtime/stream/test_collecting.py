@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgecnn_runtime.camera.source import Captured
 from edgecnn_runtime.camera.sources import open_source
 from edgecnn_runtime.errors import InputError
-from edgecnn_runtime.stream.capture import CapturePage, Keys, collect
+from edgecnn_runtime.stream.capture import CapturePage, CaptureWindow, Keys, collect
 from edgecnn_runtime.stream.collecting import Collector, split_by_time
 from edgecnn_runtime.stream.keys import terminal_keys
 
@@ -182,6 +182,22 @@ def test_a_button_on_the_page_switches_class_and_an_unknown_one_is_refused(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_closing_the_window_ends_the_session(
+    tmp_path: Path, pan: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_open, shown = [1.0, 1.0, 0.0], list[object]()
+    for name in ("namedWindow", "destroyAllWindows"):
+        monkeypatch.setattr(cv2, name, lambda *arguments: None)
+    monkeypatch.setattr(cv2, "imshow", lambda title, picture: shown.append(picture))
+    monkeypatch.setattr(cv2, "pollKey", lambda: -1)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *arguments: is_open.pop(0))
+    film = Film(pan)
+    collector = Collector(tmp_path, ["x"], source="film")
+    collect(film, collector, views=[CaptureWindow(collector, Keys(collector, ["x"], film.stop))])
+    assert len(shown) == 3
+    assert collector.finish().frames == 4
+
+
 def test_keys_of_the_terminal_come_one_by_one_and_the_terminal_is_put_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -19,6 +19,8 @@ from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.live import Live
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.page.access import Access
+from edgecnn_runtime.stream.page.pictures import KEEPS, Pictures
+from edgecnn_runtime.stream.page.server import MOST
 from edgecnn_runtime.stream.page.writer import Page, open_page
 from edgecnn_runtime.stream.result import Result
 from edgecnn_runtime.stream.run import run_stream
@@ -187,6 +189,35 @@ def test_the_stream_goes_on_with_twenty_viewers_of_whom_one_reads_a_byte_at_a_ti
         one.close()
     for thread in threads:
         thread.join()
+
+
+def test_viewers_who_have_gone_keep_no_place_while_no_picture_comes(open_live: Open) -> None:
+    page = open_live()
+    for _ in range(MOST):
+        with viewer(page) as watching:
+            assert watching.recv(12) == b"HTTP/1.1 200"
+    until = time.monotonic() + 60
+    while page.server._free._value < MOST and time.monotonic() < until:
+        time.sleep(0.05)
+    assert get(page, "/state.json")[0] == 200
+
+
+def test_a_picture_that_was_made_for_others_long_ago_is_not_shown_to_who_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("edgecnn_runtime.stream.page.pictures.monotonic", lambda: clock[0])
+    pictures = Pictures()
+    pictures.publish("front", b"old")
+    found = pictures.newer("front", -1, timeout=0)
+    assert found is not None
+    assert found[1] == b"old"
+    clock[0] += KEEPS + 1
+    assert pictures.newer("front", -1, timeout=0) is None
+    pictures.publish("front", b"new")
+    found = pictures.newer("front", -1, timeout=0)
+    assert found is not None
+    assert found[1] == b"new"
 
 
 def test_a_lossless_stream_never_waits_for_the_page(live: Live, results: list[Result]) -> None:

@@ -60,7 +60,7 @@ def test_the_first_signal_ends_the_stream_with_its_sinks_whole(
     def interrupt(result: object, fps: float) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with stop_on_signals(stream):
+    with stop_on_signals(stream.stop):
         report = run_stream(stream, sinks, on_status=interrupt)
     assert 1 <= report.frames < 40
     assert report.sinks[0].frames == report.frames
@@ -71,6 +71,6 @@ def test_a_signal_before_the_first_frame_ends_the_stream_too(
     classify: Classifier, clip: Path
 ) -> None:
     stream = Stream(classify, clip)
-    with stop_on_signals(stream):
+    with stop_on_signals(stream.stop):
         os.kill(os.getpid(), signal.SIGTERM)
         assert run_stream(stream).frames == 0

@@ -176,6 +176,22 @@ def test_every_frame_of_a_live_source_is_answered_as_far_as_the_queue_reaches(
     assert indices[-1] >= 18
 
 
+def test_a_source_of_its_own_can_be_one_of_which_every_frame_is_wanted(
+    classify: Classifier,
+) -> None:
+    asked = "synthetic://?size=160x120&frames=20&every_frame=yes"
+    stream = Stream(classify, [*open_sources([Wanted(asked, "every")]), *cameras(1, 20)])
+    assert [feed.every_frame for feed in stream.feeds] == [True, False]
+    indices: dict[str, list[int]] = {"every": [], "camera-0": []}
+    for result in stream:
+        if not any(indices.values()):
+            threading.Event().wait(0.3)  # six frames' time
+        indices[result.source].append(result.index)
+    assert indices["every"] == list(range(len(indices["every"])))
+    assert len(indices["every"]) >= 18
+    assert len(indices["camera-0"]) < 18
+
+
 def test_frames_of_several_cameras_go_through_the_network_together(
     classify: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,54 +156,49 @@ def test_a_recording_that_did_not_reach_the_disk_is_removed_and_said(
     assert list(path.parent.iterdir()) == []
 
 
+class Slow:
+    """A writer that writes nothing before it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.written: list[int] = []
+
+    def write(self, result: Result) -> None:
+        self.begun.set()
+        self.go.wait()
+        self.written.append(result.index)
+
+    def close(self) -> None: ...
+
+
 def test_a_slow_sink_of_a_live_stream_drops_the_oldest_and_counts_them(
     classify: Classifier, clip: Path
 ) -> None:
     results = list(Stream(classify, clip))
-    begun, go = threading.Event(), threading.Event()
-    written: list[int] = []
-
-    class Slow:
-        def write(self, result: Result) -> None:
-            begun.set()
-            go.wait()
-            written.append(result.index)
-
-        def close(self) -> None: ...
-
-    sink = Sink("slow", Slow(), lossless=False)
+    slow = Slow()
+    sink = Sink("slow", slow, lossless=False)
     sink.put(results[0])
-    begun.wait()
+    slow.begun.wait()
     for result in results[1:]:
         sink.put(result)
-    go.set()
+    slow.go.set()
     summary = sink.close()
-    assert written == [0, *range(40 - WAITING, 40)]
+    assert slow.written == [0, *range(40 - WAITING, 40)]
     assert summary.dropped == 39 - WAITING
 
 
 def test_a_sink_of_a_stream_that_wants_every_frame_is_given_room_for_as_many_as_capture_has(
     results: list[Result],
 ) -> None:
-    begun, go = threading.Event(), threading.Event()
-    written: list[int] = []
-
-    class Slow:
-        def write(self, result: Result) -> None:
-            begun.set()
-            go.wait()
-            written.append(result.index)
-
-        def close(self) -> None: ...
-
-    sink = Sink("slow", Slow(), lossless=False, waiting=QUEUE)
+    slow = Slow()
+    sink = Sink("slow", slow, lossless=False, waiting=QUEUE)
     sink.put(results[0])
-    begun.wait()
+    slow.begun.wait()
     for result in results[1 : QUEUE + 1]:
         sink.put(result)
-    go.set()
+    slow.go.set()
     assert sink.close().dropped == 0
-    assert written == list(range(QUEUE + 1))
+    assert slow.written == list(range(QUEUE + 1))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.mp4"])

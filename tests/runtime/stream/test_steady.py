@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecnn_runtime.camera.settings import Settings
+from edgecnn_runtime.camera.sources import open_source
 from edgecnn_runtime.classifier import Classifier, Prediction
 from edgecnn_runtime.errors import InputError
 from edgecnn_runtime.stream.loop import Stream
@@ -114,6 +116,24 @@ def test_a_filter_s_result_passes_as_it_is() -> None:
 def test_a_stream_counts_the_steady_answers(classify: Classifier, clip: Path) -> None:
     report = run_stream(Stream(classify, clip), steady=Steady(unknown=1.0))
     assert report.labels == {UNKNOWN: 40}
+
+
+def test_seconds_of_a_film_are_its_own_however_fast_it_is_read(
+    classify: Classifier, clip: Path
+) -> None:
+    for settings in (Settings(), Settings(skip=1)):
+        steady = Steady(unknown=1.0, events=["unknown:0.99"])
+        stream = Stream(classify, open_source(clip, settings=settings))
+        assert [r.index for r in steady(stream) if r.events] == [30], "thirty frames are a second"
+
+
+@pytest.mark.parametrize("smooth", ["exponential", "majority"])
+def test_a_second_film_begins_anew(smooth: str) -> None:
+    steady = Steady(smooth=smooth, events=["gravel:1"])
+    judged(steady, [GRASS] * 4 * RATE)
+    results = judged(steady, [GRAVEL] * 4 * RATE)
+    assert changes(results)[-1] == "gravel"
+    assert [r.events[0].label for r in results if r.events] == ["gravel"]
 
 
 def test_a_loop_of_one_s_own_gets_steady_results(classify: Classifier, clip: Path) -> None:

@@ -8,10 +8,7 @@ from datetime import datetime, timedelta, timezone
 from time import monotonic, perf_counter_ns
 from typing import Literal, NamedTuple
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from edgecnn_runtime.camera.image import decode_jpeg
 from edgecnn_runtime.camera.quiet import quiet_opencv
 from edgecnn_runtime.camera.source import Captured
 from edgecnn_runtime.stream.page.server import open_server
@@ -100,7 +97,8 @@ class BrowserSource:
                 sent, self._newest = self._newest, None
                 if self._stopped or sent is None:
                     return None
-            frame = _decoded(sent.data)
+            with quiet_opencv():
+                frame = decode_jpeg(sent.data)
             if frame is not None:
                 self._index += 1
                 return Captured(frame, sent.stamp_ns, sent.utc, self._index - 1)
@@ -129,15 +127,6 @@ def _stamp(ms: str | None, arrived: int) -> int:
     except (ValueError, OverflowError):
         return arrived
     return min(stamp, arrived) if stamp > arrived - OLDEST_NS else arrived
-
-
-def _decoded(data: bytes) -> NDArray[np.uint8] | None:
-    """uint8 (H, W, 3) BGR; None where it is no whole JPEG."""
-    if not (data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")):
-        return None
-    with quiet_opencv():
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return None if frame is None else np.asarray(frame, np.uint8)
 
 
 def open_browser(uri: str, *, name: str | None = None) -> BrowserSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import sys
 import threading
@@ -245,6 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
             while not pictures.is_closed:
                 found = pictures.newer(source, number, timeout=1)
                 if found is None:
+                    if self._has_gone():
+                        return
                     continue
                 number, picture = found
                 head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
@@ -252,6 +255,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(head.encode() + picture + b"\r\n")
         finally:
             pictures.leave(source)
+
+    def _has_gone(self) -> bool:
+        """Whether the viewer has hung up: while no picture comes, no write would tell."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _send(self, body: bytes, kind: str, *, with_cookie: bool = False) -> None:
         self.send_response(HTTPStatus.OK)
