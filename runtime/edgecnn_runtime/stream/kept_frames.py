@@ -15,6 +15,7 @@ from edgecnn_runtime.stream.similar import LEVELS, difference, thumbnail
 
 UNSURE = 0.6  # a best answer below it is uncertain
 CLOSE = 0.2  # so is one that leads by less
+NAME_BYTES = 90  # of a source or a label in a file's name, which may have 255
 
 
 class Folder:
@@ -98,5 +99,6 @@ def encode_jpeg(frame: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def plain_name(text: str) -> str:
-    """A label or a source as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "-", text).strip(".-_") or "x"
+    """A label or a source as part of a file's name, of `NAME_BYTES` at the most in UTF-8."""
+    short = text.encode(errors="replace")[:NAME_BYTES].decode(errors="ignore")
+    return re.sub(r"[^\w.-]+", "-", short).strip(".-_") or "x"

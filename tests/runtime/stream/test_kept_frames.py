@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn_runtime.classifier import Classifier, Prediction
-from edgecnn_runtime.stream.kept_frames import is_uncertain
+from edgecnn_runtime.stream.kept_frames import NAME_BYTES, is_uncertain, plain_name
 from edgecnn_runtime.stream.loop import Stream
 from edgecnn_runtime.stream.result import Event, Result
 from edgecnn_runtime.stream.run import StreamReport, run_stream
@@ -122,3 +122,10 @@ def test_events_of_one_frame_are_all_kept(results: list[Result], tmp_path: Path)
     sink.put(results[1])
     assert sink.close().frames == 1
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_long_names_are_cut_between_letters() -> None:
+    assert plain_name("rtsp://host/a b") == "rtsp-host-a-b"
+    assert plain_name("\N{CYRILLIC SMALL LETTER ZHE}" * 100) == "\N{CYRILLIC SMALL LETTER ZHE}" * 45
+    assert len(plain_name("x" * 300).encode()) == NAME_BYTES
+    assert plain_name("../..") == "x"
