@@ -17,7 +17,7 @@ help:
 	@echo "make demo       the whole road on real photographs, into runs/demo"
 	@echo "make test       all tests that need neither a GPU nor minutes"
 	@echo "make test-slow  the tests that need minutes"
-	@echo "make test-gpu   the tests that need an NVIDIA GPU, and its latency, every way there is"
+	@echo "make test-gpu   the tests that need an NVIDIA GPU, its latency, every way there is, and training on it"
 	@echo "make check      style, types, import rules, and what can be installed where"
 	@echo "make bench      ratios against other programs, into tests/benchmarks/results"
 	@echo "make zoo        docs/zoo.md: counts, latency and engines of every network"
@@ -38,6 +38,7 @@ test-slow: $(INSTALLED)
 test-gpu: $(INSTALLED)
 	$(BIN)/pytest -m gpu
 	$(BIN)/python tests/benchmarks/gpu_latency.py
+	$(BIN)/python tests/benchmarks/gpu_training.py
 
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/all.py
