@@ -32,7 +32,9 @@ def command(
             help="Run, bundle, .onnx or .engine; several answer together, as their mean.",
         ),
     ],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="terrain, mnist5k or a folder.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A folder, or a name such as terrain or cifar10.")
+    ],
     manifest: Annotated[
         Path | None,
         typer.Option(help="manifest.json of an .onnx or .engine; its own folder's by default."),
@@ -41,6 +43,10 @@ def command(
     backend: Annotated[str, typer.Option(help="What runs a bundle or a file.")] = "auto",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the split; a run's own by default.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where named data sets lie; $EDGECNN_DATA or a cache by default."),
     ] = None,
     crops: Annotated[
         str,
@@ -96,7 +102,7 @@ def command(
         models = [
             stack.enter_context(_opened(target, manifest, precision, backend)) for target in targets
         ]
-        loaded = load_data(data, models[0].seed if seed is None else seed)
+        loaded = load_data(data, models[0].seed if seed is None else seed, data_dir=data_dir)
         for target, model in zip(targets, models, strict=True):
             _check_labels(target, model.labels, data, loaded.labels)
         remarks = _remarks(targets, models, seed)

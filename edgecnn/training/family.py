@@ -23,14 +23,15 @@ from edgecnn.evaluation.predict import in_pytorch, predict_all
 from edgecnn.models import build
 from edgecnn.training.augment import augment
 from edgecnn.training.checkpoint import SafetensorsIO
-from edgecnn.training.fit import RESUME, made, quiet, shows_bar
+from edgecnn.training.fit import RESUME, made, precision, quiet, shows_bar
 from edgecnn.training.inputs import EpochSampler, TrainingSet, to_tensor
 from edgecnn.training.loss import check_loss
 from edgecnn.training.run import RUN_FILE, Run, write_run
+from edgecnn.training.start import set_dropout, start
 from edgecnn.training.supernet import SandwichTraining, Supernet, batch_bounds, recalibrate
 from edgecnn.training.weights import load_tensors, save_tensors
 from edgecnn_runtime.bundle import atomic_write, staged_folder
-from edgecnn_runtime.errors import InterruptedRunError
+from edgecnn_runtime.errors import InputError, InterruptedRunError
 from edgecnn_runtime.latency.device import cores
 
 WEIGHTS = "supernet.safetensors"
@@ -54,13 +55,14 @@ def fit_family(
         on_member: called with each run that was written, its metrics in it.
 
     Raises:
-        InputError: the widths cannot share weights.
+        InputError: the widths cannot share weights; a recipe that a supernet does not take.
         InterruptedRunError: on SIGINT.
     """
     missing = {folder: run for folder, run in members.items() if not (folder / RUN_FILE).is_file()}
     if not missing:
         return
     one = next(iter(members.values()))
+    check_family(list(members.values()))
     supernet = _supernet(one, [run.width for run in members.values()])
     supernet.to(memory_format=torch.channels_last)
     work.mkdir(parents=True, exist_ok=True)
@@ -73,17 +75,43 @@ def fit_family(
         on_member(folder, _write_member(supernet, run, data, folder, supernet.widths))
 
 
+def check_family(runs: Sequence[Run]) -> None:
+    """Refuse what cannot be trained as one network, before anything is written.
+
+    Raises:
+        InputError: widths that cannot share weights, or a recipe that a supernet does not take.
+    """
+    recipe = runs[0].recipe
+    settings = {
+        "augment.mixup": recipe.augment.mixup,
+        "augment.cutmix": recipe.augment.cutmix,
+        "ema": recipe.ema,
+        "max_filter_rms": recipe.max_filter_rms,
+        "transfer.freeze_epochs": recipe.transfer.freeze_epochs,
+    }
+    if left_out := [name for name, value in settings.items() if value]:
+        raise InputError(
+            f"the recipe sets {', '.join(left_out)}, which a supernet does not train with; take a"
+            " recipe without, or leave out --supernet"
+        )
+    with torch.device("meta"):
+        _supernet(runs[0], [run.width for run in runs])
+
+
 def _supernet(run: Run, widths: Sequence[float]) -> Supernet:
     def make(width: float) -> nn.Module:
-        return build(
+        network = build(
             run.model,
             num_classes=len(run.labels),
             width=width,
             in_channels=run.input.channels,
         )
+        set_dropout(network, run.recipe.dropout)
+        return network
 
     torch.manual_seed(run.seed)
     supernet = Supernet(make, widths)
+    start(supernet.widest, run.recipe)
     check_loss(run.recipe.loss, supernet.widest, run.model)
     return supernet
 
@@ -110,6 +138,7 @@ def _fit(supernet: Supernet, runs: dict[tuple[int, int], Run], data: DataSet, wo
             max_epochs=one.recipe.epochs,
             accelerator="auto",
             devices=1,
+            precision=precision(one.recipe),
             logger=False,
             callbacks=[checkpoint, *([TQDMProgressBar(leave=False)] if bar else [])],
             plugins=[SafetensorsIO()],

@@ -140,6 +140,7 @@ class SandwichTraining(LightningModule):
             self.manual_backward(loss)
             if width == widths[0]:
                 self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.clip_gradients(optimizer, self.recipe.clip_gradient, "norm")
         optimizer.step()
         schedule: Any = self.lr_schedulers()
         if schedule:

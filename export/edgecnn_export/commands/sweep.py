@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")],
     data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="terrain, mnist5k or a folder.")
+        str | None, typer.Argument(metavar="DATA", help="A folder, or a name such as terrain.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="A network of 'edgecnn models'.")] = None,
     widths: Annotated[

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgecnn.data import load_data
-from edgecnn.training.family import fit_family
+from edgecnn.training.family import check_family, fit_family
 from edgecnn_export.sweep.folder import Folder, Variant
 from edgecnn_export.sweep.make import is_made, run_of, use_threads
 from edgecnn_export.sweep.measure import Meter, is_measured
@@ -87,6 +87,9 @@ def sweep(
         InterruptedRunError: on SIGINT; the same call goes on, with the variant that it stopped at.
     """
     folder = Folder(out)
+    if plan.supernet and not out.exists():
+        data = load_data(plan.data, plan.seed)
+        check_family([run_of(plan, point, data) for point in plan.points])
     folder.prepare(plan, overwrite=overwrite)
     try:
         _make(folder, plan, trials, tell)

@@ -7,6 +7,7 @@ readers and their check run as they are.
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import struct
 import tarfile
@@ -27,6 +28,7 @@ from edgecnn.commands.train import describe
 from edgecnn.data import DataSet, colour_crops, load_data
 from edgecnn.data.published import PUBLISHED
 from edgecnn.training.fit import fit
+from edgecnn_runtime.cli import run as run_cli
 from edgecnn_runtime.errors import InputError
 
 Pictures = NDArray[np.uint8]
@@ -224,6 +226,10 @@ def test_mnist_trains_as_the_digits_that_are_carried_along(
     assert run.input == carried.input
     result = fit(run, data, tmp_path / "run", progress=False)
     assert 0 <= result.top1 <= 1
+    report = tmp_path / "found.json"
+    line = ["evaluate", str(tmp_path / "run"), "mnist", "--data-dir", str(tmp_path)]
+    assert run_cli([*line, "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["top1"] == result.top1
 
 
 def test_the_folder_can_stand_in_the_environment(

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from torch import nn
 
+from edgecnn.commands.train import describe
+from edgecnn.data import load_data
 from edgecnn.models import build
+from edgecnn.training.family import fit_family
+from edgecnn.training.run import load_network, read_run
+from edgecnn.training.start import start
 from edgecnn.training.supernet import Supernet, batch_bounds, recalibrate, sandwich
 from edgecnn_runtime.errors import InputError
 
@@ -103,3 +110,22 @@ def test_statistics_are_plain_means_over_the_batches() -> None:
 def test_no_batch_is_of_one_image() -> None:
     assert batch_bounds(9, 4) == [(0, 4), (4, 8)]
     assert batch_bounds(10, 4) == [(0, 4), (4, 8), (8, 10)]
+
+
+def test_a_recipes_dropout_start_and_clipping_are_those_of_every_width(tmp_path: Path) -> None:
+    data = load_data("terrain")
+    run = describe(data, "mobilenet_v1", width=0.5, resolution="32", epochs=1)
+    recipe = run.recipe.changed(dropout=0.5, initialisation="krizhevsky", clip_gradient=1e-9)
+    run = msgspec.structs.replace(run, recipe=msgspec.structs.replace(recipe, weight_decay=0.0))
+    members = {tmp_path / f"{w}": msgspec.structs.replace(run, width=w) for w in (0.25, 0.5)}
+    fit_family(members, data, tmp_path / "work")
+    network = load_network(tmp_path / "0.25", read_run(tmp_path / "0.25"))
+    # As they started: what is clipped to nothing teaches nothing.
+    torch.manual_seed(run.seed)
+    fresh = run.network()
+    start(fresh, run.recipe)
+    first, kept = (
+        next(m for m in n.modules() if isinstance(m, nn.Conv2d)) for n in (fresh, network)
+    )
+    assert torch.allclose(kept.weight, first.weight[: len(kept.weight)], atol=1e-6)
+    assert float(first.weight.detach().std()) == pytest.approx(0.01, rel=0.2)

@@ -339,6 +339,11 @@ def test_engines_stand_in_the_table_with_their_bytes(copied: Path) -> None:
         ),
         (("terrain", "--model", "lenet5", "--device", "board"), "expected ssh://user@host"),
         (("terrain", "--model", "lenet5", "--supernet", "--precisions", "fp32"), "two or more"),
+        (
+            ("terrain", "--model", "mobilenet_v1", "--supernet", "--recipe", "modern"),
+            "augment.mixup, augment.cutmix, ema, which a supernet does not train with",
+        ),
+        (("terrain", "--model", "mobilenet_v2", "--supernet"), "they cannot share weights"),
     ],
 )
 def test_a_wrong_command_is_refused_in_one_line(
@@ -348,3 +353,4 @@ def test_a_wrong_command_is_refused_in_one_line(
         pytest.importorskip("tensorrt_rtx", reason="no TensorRT-RTX for this platform")
     assert callable(refused)
     assert message in refused("sweep", *arguments, "--out", tmp_path / "o", "--measure", "0")
+    assert not (tmp_path / "o").exists()
