@@ -219,7 +219,9 @@ def test_the_house_number_10_is_the_digit_0(
 
 
 def test_mnist_trains_as_the_digits_that_are_carried_along(
-    read: Callable[[str], tuple[DataSet, Pictures]], tmp_path: Path
+    read: Callable[[str], tuple[DataSet, Pictures]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data, _ = read("mnist")
     run, carried = describe(data, "lenet5", epochs=1), describe(load_data("mnist5k"), "lenet5")
@@ -230,6 +232,11 @@ def test_mnist_trains_as_the_digits_that_are_carried_along(
     line = ["evaluate", str(tmp_path / "run"), "mnist", "--data-dir", str(tmp_path)]
     assert run_cli([*line, "--json", str(report)]) == 0
     assert json.loads(report.read_text())["top1"] == result.top1
+    monkeypatch.setenv("EDGECNN_DATA", str(tmp_path))
+    bundle = str(tmp_path / "digits.bundle")
+    assert run_cli(["export", str(tmp_path / "run"), "--out", bundle, "--precision", "int8"]) == 0
+    assert run_cli(["verify", bundle, "mnist"]) == 0
+    assert run_cli(["visualize", str(tmp_path / "run"), "--what", "features,deconv"]) == 0
 
 
 def test_the_folder_can_stand_in_the_environment(
