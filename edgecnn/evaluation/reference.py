@@ -156,12 +156,12 @@ def _run_of(target: str, name: str) -> tuple[str, Manifest]:
     if isinstance(manifest, ImageManifest):
         raise BackendError(f"backend {name!r} runs a run, and {target} is a filter")
     folder = manifest.provenance.get("run")
-    todo = "name a run folder in place of the bundle"
+    advice = "name a run folder in place of the bundle"
     if not isinstance(folder, str):
         raise BackendError(f"backend {name!r} runs a run, and {target} was not made from one")
     if not is_run(folder):
         raise BackendError(
-            f"backend {name!r} runs a run, and that of {target}, {folder}, is not here; {todo}"
+            f"backend {name!r} runs a run, and that of {target}, {folder}, is not here; {advice}"
         )
     # PyTorch takes what comes out of the preprocessing, where a graph may take camera frames.
     spec = msgspec.structs.replace(manifest.input, frame=None)

@@ -235,8 +235,8 @@ class Int8:
                     return found
                 step()
         lost = candidate.judgement.points_below(self.before)
-        todo = "allow more with --max-drop" if self.tune else "try --qat-epochs 5 on a run"
+        advice = "allow more with --max-drop" if self.tune else "try --qat-epochs 5 on a run"
         raise CheckFailedError(
             f"{precision} loses {lost:.1f} points of top-1 on the held-out images, and more than"
-            f" {self.limit:g} with half of its layers in FP32; {todo}, or stay with fp32 or fp16"
+            f" {self.limit:g} with half of its layers in FP32; {advice}, or stay with fp32 or fp16"
         )
