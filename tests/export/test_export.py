@@ -66,7 +66,10 @@ def _no_batch_norm(network: nn.Module, spec: Input) -> tuple[nn.Module, Input]:
     return network, spec
 
 
-@pytest.mark.parametrize("broken", [_swapped, _wrong_mean, _no_batch_norm])
+@pytest.mark.parametrize(
+    "broken",
+    [_swapped, *(pytest.param(b, marks=pytest.mark.slow) for b in (_wrong_mean, _no_batch_norm))],
+)
 def test_a_graph_that_disagrees_is_not_written(
     broken: Callable[[nn.Module, Input], tuple[nn.Module, Input]],
     trained_run: Path,

@@ -190,6 +190,7 @@ def test_what_trains_in_int8_is_what_is_exported(hard: Lab, hard_run: Path) -> N
     assert hard.judges.judge_answers(whole).divergence < 1e-6  # rounding ends with the block
 
 
+@pytest.mark.slow
 def test_fine_tuning_gives_back_what_eight_bits_took(hard: Lab) -> None:
     maker = hard.int8(qat_epochs=3, max_drop=2.0)
     lost = maker._calibrate(hard.graph, maker._values, "int8").judgement
