@@ -79,7 +79,7 @@ def command(
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE.json", help="An older --json of the same: status 1 where it was faster."
+            metavar="FILE.json", help="An older --json of the same: status 1 if this is slower."
         ),
     ] = None,
     tolerance: Annotated[
