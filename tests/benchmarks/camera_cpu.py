@@ -59,11 +59,7 @@ def main() -> int:
         "CPU time at 30 frames a second: edgecnn stream against preprocess and inference",
         found,
         pairs=asked.pairs,
-        versions={
-            "ours": harness.versions_of(
-                PYTHON, "edgecnn", "numpy", "onnxruntime", "opencv-python-headless"
-            )
-        },
+        versions={"ours": harness.versions_of(PYTHON, *harness.RUNTIME)},
     )
 
 

@@ -28,6 +28,7 @@ CACHE = ROOT / ".cache" / "bench"
 RESULTS = HERE / "results"
 BIN = Path(sys.executable).parent
 RESAMPLES = 5000
+RUNTIME = ("edgecnn", "numpy", "onnxruntime", "opencv-python-headless")  # what `stream` runs on
 
 Sample = Mapping[str, float]  # measure -> value, of one process
 

@@ -39,11 +39,7 @@ def main() -> int:
         "edgecnn stream against the bound of its stages, mobilenet_v1 1.0-224, 640x480",
         harness.measures(ours, theirs, [Target("loop_ms_per_frame", 1 / 0.95)]),
         pairs=asked.pairs,
-        versions={
-            "ours": harness.versions_of(
-                PYTHON, "edgecnn", "numpy", "onnxruntime", "opencv-python-headless"
-            )
-        },
+        versions={"ours": harness.versions_of(PYTHON, *harness.RUNTIME)},
     )
 
 
