@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from harness import CACHE, RESULTS, ROOT, machine, run, versions_of
+from harness import CACHE, RESULTS, ROOT, RUNTIME, machine, run, versions_of
 from rtsp_servers import PASSWORD, Server
 
 CAMERAS = 8
@@ -173,9 +173,7 @@ def main() -> int:
         "command": f"python tests/benchmarks/eight_cameras.py --seconds {seconds:g}",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
-        "versions": versions_of(
-            Path(sys.executable), "edgecnn", "numpy", "onnxruntime", "opencv-python-headless"
-        ),
+        "versions": versions_of(Path(sys.executable), *RUNTIME),
         "seconds": seconds,
         "measures": found,
     }

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from eight_cameras import bundle
-from harness import CACHE, RESULTS, ROOT, machine, versions_of
+from harness import CACHE, RESULTS, ROOT, RUNTIME, machine, versions_of
 from rtsp_servers import Server
 
 from edgecnn_runtime.camera.settings import settings_of
@@ -94,9 +94,7 @@ def main() -> int:
         "command": f"python tests/benchmarks/rtsp_restarts.py --times {times}",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
-        "versions": versions_of(
-            Path(sys.executable), "edgecnn", "numpy", "onnxruntime", "opencv-python-headless"
-        ),
+        "versions": versions_of(Path(sys.executable), *RUNTIME),
         "restarts": times,
         "survived": survived,
         "frames": len(ages),

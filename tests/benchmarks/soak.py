@@ -64,11 +64,7 @@ def main() -> int:
         f"{asked.frames:,} frames through the loop, with faults of cameras and sinks",
         harness.measures([sample(found)], [], targets),
         pairs=1,
-        versions={
-            "ours": harness.versions_of(
-                PYTHON, "edgecnn", "numpy", "onnxruntime", "opencv-python-headless"
-            )
-        },
+        versions={"ours": harness.versions_of(PYTHON, *harness.RUNTIME)},
         notes={"found": found},
     )
 
