@@ -137,6 +137,15 @@ def test_right_angles_and_mirrors_only_move_pixels() -> None:
     assert not torch.equal(out, x)
 
 
+def test_what_is_not_square_is_turned_by_half_turns_alone() -> None:
+    x = torch.rand(16, 3, 4, 12) * 255
+    out = augment(x, Augment(rot90=True), torch.Generator().manual_seed(0))
+    still = (out == x).flatten(1).all(1)
+    turned = (out == x.rot90(2, (2, 3))).flatten(1).all(1)
+    assert (still ^ turned).all()
+    assert 0 < turned.sum() < 16
+
+
 def test_affine_distortion_of_nothing_is_the_identity() -> None:
     x = torch.rand(2, 1, 16, 16)
     still = Augment(scale=(1.0, 1.0000001))
