@@ -42,9 +42,7 @@ def test_best_and_last_weights_load_into_the_network(trained_run: Path) -> None:
         assert not network.training
 
 
-def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     data = load_data("mnist5k")
     run = describe(data, "lenet5", epochs=3, batch=500)
     fitting.fit(run, data, tmp_path / "whole", progress=False)
@@ -56,17 +54,8 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
             if trainer.global_step == 12:  # in the middle of the second epoch
                 raise RuntimeError("killed")
 
-    plain = fitting._trainer
-
-    def with_kill(*arguments: object) -> Trainer:
-        trainer = plain(*arguments)  # type: ignore[arg-type]
-        trainer.callbacks.append(Kill())  # type: ignore[attr-defined]
-        return trainer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_trainer", with_kill)
-        with pytest.raises(RuntimeError, match="killed"):
-            fitting.fit(run, data, tmp_path / "cut", progress=False)
+    with pytest.raises(RuntimeError, match="killed"):
+        fitting.fit(run, data, tmp_path / "cut", progress=False, watchers=[Kill()])
     fitting.fit(run, data, tmp_path / "cut", resume=True, progress=False)
     whole = load_tensors(tmp_path / "whole" / "last.safetensors")
     resumed = load_tensors(tmp_path / "cut" / "last.safetensors")
