@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from edgecnn.commands.options import DataDirOption
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
@@ -44,10 +45,7 @@ def command(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the split; a run's own by default.")
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where named data sets lie; $EDGECNN_DATA or a cache by default."),
-    ] = None,
+    data_dir: DataDirOption = None,
     crops: Annotated[
         str,
         typer.Option(

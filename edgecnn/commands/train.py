@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecnn.commands.options import DataDirOption
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from lightning import Callback
     from rich.console import Console
+    from torch import nn
 
     from edgecnn.data import DataSet
     from edgecnn.training.run import Run
@@ -57,10 +59,7 @@ def command(
     batch: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak rate, in place of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes split, weights and order.")] = 0,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where named data sets lie; $EDGECNN_DATA or a cache by default."),
-    ] = None,
+    data_dir: DataDirOption = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Go on without broken images, and list them.")
     ] = False,
