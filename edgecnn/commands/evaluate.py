@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from edgecnn.commands.options import DataDirOption
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
@@ -44,10 +45,7 @@ def command(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the split; a run's own by default.")
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where named data sets lie; $EDGECNN_DATA or a cache by default."),
-    ] = None,
+    data_dir: DataDirOption = None,
     crops: Annotated[
         str,
         typer.Option(
@@ -105,7 +103,7 @@ def command(
         loaded = load_data(data, models[0].seed if seed is None else seed, data_dir=data_dir)
         for target, model in zip(targets, models, strict=True):
             _check_labels(target, model.labels, data, loaded.labels)
-        remarks = _remarks(targets, models, seed)
+        remarks = [*_remarks(targets, models, seed), *_left_out(targets, crops, compare=compare)]
 
         def judged(predict: Predict, name: str) -> Judgement:
             through = _progress(len(loaded.val), name)
@@ -175,6 +173,33 @@ def _of_recipe(target: str) -> str:
             f"--crops recipe is what a run's recipe says, and {target} is no run; name the scheme"
         )
     return read_run(target).recipe.test.crops
+
+
+def _left_out(targets: list[str], crops: str, *, compare: bool) -> list[str]:
+    """What recipes have at test that `--crops recipe` does not do."""
+    together = 1 if compare else len(targets)
+    said = [_beside_crops(target, together) for target in targets] if crops == "recipe" else []
+    return [line for line in said if line]
+
+
+def _beside_crops(target: str, together: int) -> str:
+    """Scales and networks of a run's recipe other than those that answer; empty where none are."""
+    from edgecnn.evaluation.crops import scales
+    from edgecnn.training.run import read_run
+
+    run = read_run(target)
+    test = run.recipe.test
+    taken, wanted = (
+        ", ".join(f"{scale:.3g}" for scale in sorted(found))
+        for found in (scales(test.crops, run.input), test.shorter)
+    )
+    parts = []
+    if wanted and wanted != taken:
+        parts.append(f"scales of {wanted} times the input and not {taken}")
+    if test.networks > together:
+        parts.append(f"{test.networks} networks and not {together}")
+    had = " and ".join(parts)
+    return f"--crops recipe takes the crops alone: the recipe of {target} has {had}" if had else ""
 
 
 def _one(schemes: list[str]) -> str:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecnn.commands.options import DataDirOption
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from lightning import Callback
     from rich.console import Console
+    from torch import nn
 
     from edgecnn.data import DataSet
     from edgecnn.training.run import Run
@@ -57,10 +59,7 @@ def command(
     batch: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak rate, in place of the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes split, weights and order.")] = 0,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where named data sets lie; $EDGECNN_DATA or a cache by default."),
-    ] = None,
+    data_dir: DataDirOption = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Go on without broken images, and list them.")
     ] = False,
@@ -127,12 +126,13 @@ def command(
     processes.check(run.recipe.batch_size)
     if overwrite and not resume and processes.first:
         replace_run(out)
+    network = run.network()
     people.print(
         f"{run.model}, width {run.width:g}, {run.input.height}x{run.input.width},"
-        f" {parameters(run.network()):,} parameters; {len(loaded.train)} images to train and"
+        f" {parameters(network):,} parameters; {len(loaded.train)} images to train and"
         f" {len(loaded.val)} held out, {len(run.labels)} classes, {run.recipe.all_epochs} epochs"
     )
-    for origin in _starts_from(run, loaded):
+    for origin in _starts_from(run, loaded, network):
         people.print(origin, markup=False)
     report(loaded, people)
     if line := processes.said(run.recipe.batch_size, run.recipe.lr):
@@ -240,14 +240,13 @@ def describe(
     return msgspec.structs.replace(run, teacher=teacher_of(distill, run)) if distill else run
 
 
-def _starts_from(run: Run, data: DataSet) -> list[str]:
+def _starts_from(run: Run, data: DataSet, network: nn.Module) -> list[str]:
     """What `--init`, `--freeze` and `--distill` do, for people to read."""
     from edgecnn.training.initial import initialise
     from edgecnn.training.run import had_another_split, is_run, read_run
     from edgecnn.training.teacher import load_teacher, macs
 
     said = []
-    network = run.network()
     if run.init:
         fresh = initialise(network, run.model, run.init, run.width)
         loaded = sum(p.numel() for name, p in network.named_parameters() if name not in fresh)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgecnn.commands.options import DataDirOption
 from edgecnn_runtime.console import JsonOption, console, write_result
 from edgecnn_runtime.errors import InputError
 
@@ -57,6 +58,7 @@ def command(
     data: Annotated[
         str | None, typer.Option(help="Where patches are searched; a run's own data by default.")
     ] = None,
+    data_dir: DataDirOption = None,
     layer: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A layer to look at; may repeat.")
     ] = None,
@@ -113,6 +115,7 @@ def command(
             options,
             names,
             data,
+            data_dir,
             image or [],
             layers=tuple(layer or ()),
             channels=_numbers(channels),
@@ -168,6 +171,7 @@ def _studio(
     options: Options,
     names: tuple[str, ...],
     data: str | None,
+    data_dir: Path | None,
     files: list[Path],
     **chosen: object,
 ) -> Studio:
@@ -178,7 +182,7 @@ def _studio(
 
     subject = open_subject(target, options)
     needed = not set(names) <= set(OF_WEIGHTS)
-    loaded = load_subject_data(subject, data) if needed else None
+    loaded = load_subject_data(subject, data, data_dir) if needed else None
     shown = choose_pictures(tuple(files), loaded)
     return Studio(subject, shown, loaded, **chosen)  # type: ignore[arg-type]
 

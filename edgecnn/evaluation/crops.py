@@ -76,6 +76,16 @@ def with_crops(network: Answerer, crops: str) -> Predict:
     return predict
 
 
+def scales(crops: str, spec: Input) -> tuple[float, ...]:
+    """The sizes that a scheme scales pictures to, as multiples of the input's."""
+    name = scheme(crops)
+    if name == "144":
+        return SZEGEDY
+    if name == "multiscale":
+        return _scales(spec)
+    return ((spec.shorter_side or min(spec.height, spec.width)) / min(spec.height, spec.width),)
+
+
 def ensemble(members: Sequence[Predict]) -> Predict:
     """Networks that answer together with the mean of their probabilities."""
     if len(members) == 1:

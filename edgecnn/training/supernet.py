@@ -140,11 +140,14 @@ class SandwichTraining(LightningModule):
             self.manual_backward(loss)
             if width == widths[0]:
                 self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.clip_gradients(optimizer, self.recipe.clip_gradient, "norm")
         optimizer.step()
         schedule: Any = self.lr_schedulers()
         if schedule:
             schedule.step()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip here, where half precision has divided the gradients by its scale again."""
+        self.clip_gradients(optimizer, self.recipe.clip_gradient, "norm")
 
     def configure_optimizers(self) -> Any:
         return optimizers(self.network, self.recipe, self.steps)

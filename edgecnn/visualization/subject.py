@@ -231,15 +231,17 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {i}" for i in range(count))
 
 
-def load_subject_data(subject: Subject, name: str | None) -> DataSet | None:
+def load_subject_data(
+    subject: Subject, name: str | None, data_dir: Path | None = None
+) -> DataSet | None:
     """The data set that a person names, or the one that a run was trained on.
 
     Raises:
         InputError: it cannot be read.
     """
     if name is not None or subject.data is None:
-        return None if name is None else load_data(name, subject.seed)
+        return None if name is None else load_data(name, subject.seed, data_dir=data_dir)
     try:
-        return load_data(subject.data, subject.seed)
+        return load_data(subject.data, subject.seed, data_dir=data_dir)
     except InputError as error:
         raise InputError(f"the run's own data: {error}; name others with --data") from error

@@ -21,7 +21,10 @@ def mirror_and_turn(x: torch.Tensor, settings: Augment, draws: Draws) -> torch.T
         x = torch.where(chosen(), x.flip(2), x)
     if settings.rot90:
         turns = draws.integers(4).to(x.device)
-        for quarter in (1, 2, 3):
+        square = x.shape[2] == x.shape[3]
+        if not square:
+            turns = 2 * (turns % 2)
+        for quarter in (1, 2, 3) if square else (2,):
             where = (turns == quarter)[:, None, None, None]
             x = torch.where(where, x.rot90(quarter, (2, 3)), x)
     return x

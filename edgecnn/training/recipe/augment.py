@@ -23,7 +23,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         pad: a border of zeros around the image, as a share of its side, from which a crop of the
             input's size is cut anywhere: 4 pixels of 32 for CIFAR.
         hflip, vflip: mirror half of the images.
-        rot90: turn by a random number of right angles.
+        rot90: turn by a random number of right angles; what is not square, by half turns alone.
         degrees, translate, scale, shear: random affine distortion; degrees, share of the side,
             relative size, degrees.
         elastic: (alpha, sigma) of Simard et al. (2003): random displacements, smoothed by a

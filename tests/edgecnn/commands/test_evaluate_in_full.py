@@ -196,3 +196,24 @@ def test_crops_are_those_of_a_runs_recipe(
     assert both["compared"][0]["map"] != by_recipe["map"]
     line = refused("evaluate", tmp_path / "x.onnx", "terrain", "--crops", "recipe")
     assert "x.onnx is no run; name the scheme" in line
+
+
+def test_what_a_recipe_has_at_test_beside_its_crops_is_said_to_be_left_out(
+    trained_run: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    run = tmp_path / "large"
+    shutil.copytree(trained_run, run)
+    before = read_run(run)
+    at_test = msgspec.structs.replace(
+        before.recipe.test, crops="multiscale", shorter=(1.142857, 2.0), networks=7
+    )
+    recipe = msgspec.structs.replace(before.recipe, test=at_test)
+    write_run(run, msgspec.structs.replace(before, recipe=recipe))
+    assert (
+        f"--crops recipe takes the crops alone: the recipe of {run} has scales of 1.14, 2 times the"
+        " input and not 1, 1.14, 1.29 and 7 networks and not 1"
+    ) in evaluate(run, "terrain", "--crops", "recipe")["warnings"]
+    by_name = evaluate(run, "terrain", "--crops", "multiscale")["warnings"]
+    assert not any("--crops recipe" in line for line in by_name)
+    plain = evaluate(trained_run, "terrain", "--crops", "recipe")["warnings"]
+    assert not any("--crops recipe" in line for line in plain)

@@ -232,11 +232,13 @@ def test_mnist_trains_as_the_digits_that_are_carried_along(
     line = ["evaluate", str(tmp_path / "run"), "mnist", "--data-dir", str(tmp_path)]
     assert run_cli([*line, "--json", str(report)]) == 0
     assert json.loads(report.read_text())["top1"] == result.top1
+    drawn = ["visualize", str(tmp_path / "run"), "--what", "features,deconv"]
+    assert run_cli([*drawn, "--data-dir", str(tmp_path)]) == 0
     monkeypatch.setenv("EDGECNN_DATA", str(tmp_path))
     bundle = str(tmp_path / "digits.bundle")
     assert run_cli(["export", str(tmp_path / "run"), "--out", bundle, "--precision", "int8"]) == 0
     assert run_cli(["verify", bundle, "mnist"]) == 0
-    assert run_cli(["visualize", str(tmp_path / "run"), "--what", "features,deconv"]) == 0
+    assert run_cli(drawn) == 0
 
 
 def test_the_folder_can_stand_in_the_environment(

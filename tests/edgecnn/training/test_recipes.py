@@ -110,7 +110,7 @@ def test_what_is_kept_of_a_modern_run_is_the_average(colour_data: Data, tmp_path
 
 @pytest.mark.parametrize("name", ["modern", "googlenet", "inception", "zfnet"])
 def test_a_killed_run_of_a_recipe_ends_with_the_weights_of_a_whole_one(
-    name: str, colour_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, colour_data: Data, tmp_path: Path
 ) -> None:
     data = colour_data()
     run = tiny(data, name, epochs=3)
@@ -124,17 +124,8 @@ def test_a_killed_run_of_a_recipe_ends_with_the_weights_of_a_whole_one(
             if trainer.global_step == 5:  # in the middle of the second epoch
                 raise RuntimeError("killed")
 
-    plain = fitting._trainer
-
-    def with_kill(*arguments: object) -> Trainer:
-        trainer = plain(*arguments)  # type: ignore[arg-type]
-        trainer.callbacks.append(Kill())
-        return trainer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_trainer", with_kill)
-        with pytest.raises(RuntimeError, match="killed"):
-            fitting.fit(run, data, tmp_path / "cut", progress=False)
+    with pytest.raises(RuntimeError, match="killed"):
+        fitting.fit(run, data, tmp_path / "cut", progress=False, watchers=[Kill()])
     fitting.fit(run, data, tmp_path / "cut", resume=True, progress=False)
     whole, resumed = (
         load_tensors(tmp_path / part / "last.safetensors") for part in ("whole", "cut")

@@ -197,7 +197,6 @@ def test_a_full_disk_ends_a_run_with_a_line_and_its_last_checkpoint(
     colour_data: Data,
     tmp_path: Path,
     small_disk: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
     one_thread: object,
 ) -> None:
     data = colour_data()
@@ -213,19 +212,10 @@ def test_a_full_disk_ends_a_run_with_a_line_and_its_last_checkpoint(
                 disk = os.statvfs(out)
                 filler.write_bytes(bytes(disk.f_bavail * disk.f_frsize - 100_000))
 
-    plain = fitting._trainer
-
-    def with_fill(*arguments: object) -> Trainer:
-        trainer = plain(*arguments)  # type: ignore[arg-type]
-        trainer.callbacks.append(Fill())
-        return trainer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_trainer", with_fill)
-        with pytest.raises(
-            InputError, match=r"No space left on device; free some space; .*--resume"
-        ) as caught:
-            fitting.fit(run, data, out, progress=False, checkpoint_steps=2)
+    with pytest.raises(
+        InputError, match=r"No space left on device; free some space; .*--resume"
+    ) as caught:
+        fitting.fit(run, data, out, progress=False, watchers=[Fill()], checkpoint_steps=2)
     assert "\n" not in str(caught.value)
     assert steps_of(out / "resume.ckpt") == 8
     assert not list(out.glob(".*"))

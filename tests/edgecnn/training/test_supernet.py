@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 import torch
+from lightning import Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from edgecnn.commands.train import describe
 from edgecnn.data import load_data
 from edgecnn.models import build
 from edgecnn.training.family import fit_family
+from edgecnn.training.fit import quiet
 from edgecnn.training.run import load_network, read_run
 from edgecnn.training.start import start
-from edgecnn.training.supernet import Supernet, batch_bounds, recalibrate, sandwich
+from edgecnn.training.supernet import (
+    SandwichTraining,
+    Supernet,
+    batch_bounds,
+    recalibrate,
+    sandwich,
+)
 from edgecnn_runtime.errors import InputError
 
 WIDTHS = (0.25, 0.5, 1.0)
@@ -129,3 +140,38 @@ def test_a_recipes_dropout_start_and_clipping_are_those_of_every_width(tmp_path:
     )
     assert torch.allclose(kept.weight, first.weight[: len(kept.weight)], atol=1e-6)
     assert float(first.weight.detach().std()) == pytest.approx(0.01, rel=0.2)
+
+
+def _perceptron(width: float) -> nn.Module:
+    hidden = int(8 * width)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(3 * 32 * 32, hidden), nn.ReLU(), nn.Linear(hidden, 3)
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_gradients_are_clipped_in_their_own_size_and_not_in_half_precisions(scale: float) -> None:
+    run = describe(load_data("terrain"), "mobilenet_v1", resolution="32", epochs=1)
+    settings = {"lr": 0.5, "momentum": 0.0, "weight_decay": 0.0, "clip_gradient": 0.01}
+    recipe = run.recipe.changed(**settings, schedule="constant")  # type: ignore[arg-type]
+    run = msgspec.structs.replace(run, recipe=recipe)
+    torch.manual_seed(0)
+    supernet = Supernet(_perceptron, (0.5, 1.0))
+    before = nn.utils.parameters_to_vector(supernet.parameters()).detach().clone()
+    images = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8)
+    batches = DataLoader(TensorDataset(images, torch.arange(8) % 3), batch_size=8)
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    trainer = Trainer(
+        max_steps=1,
+        accelerator="cpu",
+        plugins=[MixedPrecision("16-mixed", "cpu", scaler)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with warnings.catch_warnings():
+        quiet()
+        trainer.fit(SandwichTraining(supernet, {(32, 32): run}, 1), batches)
+    moved = nn.utils.parameters_to_vector(supernet.parameters()).detach() - before
+    assert float(moved.norm()) == pytest.approx(0.5 * 0.01, rel=1e-3)

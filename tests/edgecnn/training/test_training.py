@@ -42,9 +42,7 @@ def test_best_and_last_weights_load_into_the_network(trained_run: Path) -> None:
         assert not network.training
 
 
-def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     data = load_data("mnist5k")
     run = describe(data, "lenet5", epochs=3, batch=500)
     fitting.fit(run, data, tmp_path / "whole", progress=False)
@@ -56,17 +54,8 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
             if trainer.global_step == 12:  # in the middle of the second epoch
                 raise RuntimeError("killed")
 
-    plain = fitting._trainer
-
-    def with_kill(*arguments: object) -> Trainer:
-        trainer = plain(*arguments)  # type: ignore[arg-type]
-        trainer.callbacks.append(Kill())  # type: ignore[attr-defined]
-        return trainer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_trainer", with_kill)
-        with pytest.raises(RuntimeError, match="killed"):
-            fitting.fit(run, data, tmp_path / "cut", progress=False)
+    with pytest.raises(RuntimeError, match="killed"):
+        fitting.fit(run, data, tmp_path / "cut", progress=False, watchers=[Kill()])
     fitting.fit(run, data, tmp_path / "cut", resume=True, progress=False)
     whole = load_tensors(tmp_path / "whole" / "last.safetensors")
     resumed = load_tensors(tmp_path / "cut" / "last.safetensors")
@@ -135,6 +124,15 @@ def test_right_angles_and_mirrors_only_move_pixels() -> None:
     out = augment(x, Augment(hflip=True, vflip=True, rot90=True), generator)
     assert torch.equal(out.flatten(1).sort().values, x.flatten(1).sort().values)
     assert not torch.equal(out, x)
+
+
+def test_what_is_not_square_is_turned_by_half_turns_alone() -> None:
+    x = torch.rand(16, 3, 4, 12) * 255
+    out = augment(x, Augment(rot90=True), torch.Generator().manual_seed(0))
+    still = (out == x).flatten(1).all(1)
+    turned = (out == x.rot90(2, (2, 3))).flatten(1).all(1)
+    assert (still ^ turned).all()
+    assert 0 < turned.sum() < 16
 
 
 def test_affine_distortion_of_nothing_is_the_identity() -> None:
