@@ -134,6 +134,7 @@ def command(
     )
     for origin in _starts_from(run, loaded, network):
         people.print(origin, markup=False)
+    del network  # training builds its own
     report(loaded, people)
     if line := processes.said(run.recipe.batch_size, run.recipe.lr):
         people.print(line)

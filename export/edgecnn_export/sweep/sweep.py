@@ -11,7 +11,7 @@ import msgspec
 
 from edgecnn.data import load_data
 from edgecnn.training.family import check_family, fit_family
-from edgecnn_export.sweep.folder import Folder, Variant
+from edgecnn_export.sweep.folder import PLAN, Folder, Variant
 from edgecnn_export.sweep.make import is_made, run_of, use_threads
 from edgecnn_export.sweep.measure import Meter, is_measured
 from edgecnn_export.sweep.plan import Plan, Point
@@ -87,7 +87,7 @@ def sweep(
         InterruptedRunError: on SIGINT; the same call goes on, with the variant that it stopped at.
     """
     folder = Folder(out)
-    if plan.supernet and not out.exists():
+    if plan.supernet and (overwrite or not (out / PLAN).is_file()):
         data = load_data(plan.data, plan.seed)
         check_family([run_of(plan, point, data) for point in plan.points])
     folder.prepare(plan, overwrite=overwrite)
