@@ -16,7 +16,11 @@ from edgecnn_export.sweep.measure import Measure, Settings, latency, run
 from edgecnn_runtime.errors import BackendError, InputError, MissingPackageError
 
 # Never a question: a sweep runs over night. What ssh cannot do without one it says in one line.
-OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
+# A board that loses its power says no goodbye: after a minute without an answer it is gone.
+OPTIONS = (
+    *("-o", "BatchMode=yes", "-o", "ConnectTimeout=20"),
+    *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"),
+)
 FAILED, NOT_FOUND = 255, 127  # exit status: of ssh itself, of a shell without the program
 
 

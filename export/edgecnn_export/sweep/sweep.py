@@ -164,7 +164,12 @@ def _measure(
     if count is not None and count < len(variants):
         order = choose_measured([variant.features for variant in variants], count)
         chosen = [variants[i] for i in order]
-    problems = []
+    problems: list[str] = []
+
+    def failed(what: str, error: BackendError) -> None:
+        problems.append(f"{what}: {error}")
+        tell(problems[-1])
+
     for number, variant in enumerate(chosen, 1):
         point = variant.point
         missing = [
@@ -175,22 +180,24 @@ def _measure(
         ]
         if not missing:
             continue
-        with meter.bundle(folder.bundle(point)) as measure:
-            for graph in missing:
-                began = time.perf_counter()
-                try:
-                    found = measure(graph.precision, graph.sha256)
-                except BackendError as error:
-                    problems.append(f"{point.name}, {graph.precision}: {error}")
-                    tell(problems[-1])
-                    continue
-                spent = round(time.perf_counter() - began, 3)
-                found = msgspec.structs.replace(found, seconds=spent)
-                folder.write_latency(point, graph.precision, found)
-                tell(
-                    f"{point.name}, {graph.precision}: p50 {found.p50:.2f} ms;"
-                    f" {number} of {len(chosen)}"
-                )
+        try:
+            with meter.bundle(folder.bundle(point)) as measure:
+                for graph in missing:
+                    began = time.perf_counter()
+                    try:
+                        found = measure(graph.precision, graph.sha256)
+                    except BackendError as error:
+                        failed(f"{point.name}, {graph.precision}", error)
+                        continue
+                    spent = round(time.perf_counter() - began, 3)
+                    found = msgspec.structs.replace(found, seconds=spent)
+                    folder.write_latency(point, graph.precision, found)
+                    tell(
+                        f"{point.name}, {graph.precision}: p50 {found.p50:.2f} ms;"
+                        f" {number} of {len(chosen)}"
+                    )
+        except BackendError as error:  # the device is away: it may be there for the next one
+            failed(point.name, error)
     return problems
 
 

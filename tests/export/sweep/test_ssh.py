@@ -59,6 +59,7 @@ def test_a_bundle_is_copied_measured_there_and_removed(trained_bundle: Path, log
     assert 0 < found.infer_ms < found.p50 <= found.p99
     assert (found.where, found.sha256) == ("ssh://pi@board:2222", "a hash")
     assert all("BatchMode=yes" in line and "pi@board" in line for line in log())
+    assert all("ServerAliveInterval=15" in line for line in log()), "it may lose its power"
     assert all("-P 2222" in line if line[:3] == "scp" else "-p 2222" in line for line in log())
 
 

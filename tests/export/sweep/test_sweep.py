@@ -68,12 +68,15 @@ class Stopwatch:
     where = "a stopwatch"
     settings = Settings(frames=1)
 
-    def __init__(self, *, broken: str = "") -> None:
-        self.broken = broken
+    def __init__(self, *, broken: str = "", away: str = "") -> None:
+        self.broken, self.away = broken, away
         self.measured: list[tuple[str, str]] = []
 
     @contextmanager
     def bundle(self, path: Path) -> Iterator[Measure]:
+        if path.parent.name == self.away:
+            raise BackendError("it cannot be reached")
+
         def measure(precision: str, sha256: str) -> Latency:
             if precision == self.broken:
                 raise BackendError("it has no engine for that")
@@ -216,6 +219,16 @@ def test_what_a_device_cannot_run_is_told_and_the_rest_is_measured(copied: Path)
     assert len(found.problems) == 4
     assert all("int8-cpu: it has no engine for that" in problem for problem in found.problems)
     assert [r.p50_ms is None for r in found.variants] == [False, True] * 4
+
+
+def test_a_device_that_is_away_for_a_while_is_told_and_the_rest_is_measured(copied: Path) -> None:
+    found = sweep(copied, PLAN, Stopwatch(away="w0.5-r32"))
+    assert found.problems == ["w0.5-r32: it cannot be reached"]
+    missing = {(r.width, r.resolution) for r in found.variants if r.p50_ms is None}
+    assert missing == {(0.5, 32)}
+    watch = Stopwatch()
+    assert not sweep(copied, PLAN, watch).problems
+    assert watch.measured == [("w0.5-r32", "fp32"), ("w0.5-r32", "int8-cpu")]
 
 
 @pytest.mark.parametrize("budget", [1.5, 3.0, 9.0])
