@@ -80,6 +80,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         features: for prediction.
         made_with: the settings of the plan that decide on the graphs.
+        weights: sha256 of those of an existing run, which may be trained on; empty of one's own.
         seconds: of training, of exporting, compiling and judging.
     """
 
@@ -92,6 +93,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     made_with: dict[str, Any]
     seconds: dict[str, float]
+    weights: str = ""
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,10 +132,18 @@ class Folder:
         """Make it, or go on with one of the same plan.
 
         Raises:
-            InputError: it holds something else, or a sweep of another network, data or training.
+            InputError: it holds something else, a sweep of another network, data or training, or
+                what would be overwritten are the runs to take.
         """
         file = self.path / PLAN
         if file.is_file() and overwrite:
+            here = self.path.resolve()
+            runs = [point.run for point in plan.points if point.run]
+            if inside := [run for run in runs if here in Path(run).resolve().parents]:
+                raise InputError(
+                    f"{inside[0]} lies in {self.path}, which --overwrite removes; name another"
+                    " --out"
+                )
             shutil.rmtree(self.path)
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; expected a folder, or none yet")
@@ -173,6 +183,11 @@ class Folder:
 
     def write_latency(self, point: Point, precision: str, latency: Latency) -> None:
         self.write(self.at(point) / f"latency.{precision}.json", latency)
+
+    def forget_latency(self, point: Point) -> None:
+        """Before it is made anew: what was measured may have been another engine."""
+        for file in self.at(point).glob("latency.*.json"):
+            file.unlink()
 
     def write(self, file: Path, content: Any) -> None:
         atomic_write(file, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

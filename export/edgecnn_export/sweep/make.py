@@ -23,6 +23,7 @@ from edgecnn_export.sources import Options, open_source
 from edgecnn_export.sweep.folder import Engine, Features, Folder, Graph, Variant
 from edgecnn_export.sweep.plan import Plan, Point
 from edgecnn_runtime.bundle import open_bundle
+from edgecnn_runtime.bundle.read import sha256
 from edgecnn_runtime.classifier import Classifier
 from edgecnn_runtime.errors import BackendError, CheckFailedError
 
@@ -40,12 +41,20 @@ def is_made(folder: Folder, plan: Plan, point: Point) -> bool:
     variant = folder.variant(point)
     if variant is None or variant.made_with != settings(plan) or variant.point != point:
         return False
+    if variant.weights != weights_of(point):
+        return False
     return (folder.bundle(point) / "manifest.json").is_file()
 
 
 def settings(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins({name: getattr(plan, name) for name in SETTINGS})
     return {**found, "precisions": list(plan.precisions)}
+
+
+def weights_of(point: Point) -> str:
+    """The sha256 of an existing run's weights; empty where there is none."""
+    file = Path(point.run) / "best.safetensors"
+    return sha256(file) if point.run and file.is_file() else ""
 
 
 def run_of(plan: Plan, point: Point, data: DataSet) -> Run:
@@ -72,6 +81,7 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
     data = load_data(plan.data, plan.seed)
     began = time.perf_counter()
     run = folder.run(point)
+    weights = weights_of(point)
     if not point.run and not is_trained(run):
         tell(f"{point.name}: training")
         resume = (run / RESUME).is_file()
@@ -79,6 +89,7 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
             replace_run(run)  # its first epoch had not ended
         fit(run_of(plan, point, data), data, run, resume=resume)
     trained = time.perf_counter()
+    folder.forget_latency(point)
     tell(f"{point.name}: exporting {', '.join(plan.precisions)}")
     bundle = folder.bundle(point)
     exported, refused = _export(run, bundle, plan)
@@ -99,6 +110,7 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
             "train": round(trained - began, 3),
             "export": round(time.perf_counter() - trained, 3),
         },
+        weights=weights,
     )
     folder.write_variant(variant)
     return variant

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edgecnn_export.sweep.folder import Latency
 from edgecnn_runtime.errors import BackendError, InputError
+from edgecnn_runtime.latency.device import device_of
 
 HERE = "here"
 TIMEOUT_S = 1800.0  # of one measurement; the slowest device takes minutes for the largest network
@@ -132,4 +133,6 @@ def is_measured(found: Latency | None, meter: Meter, sha256: str) -> bool:
     """Whether a measurement is of this graph, on this device, in this way."""
     if found is None or (found.where, found.sha256) != (meter.where, sha256):
         return False
+    if found.where == HERE and found.device != device_of(found.backend):
+        return False  # the folder came from another machine, or this one changed
     return found.settings == meter.settings._asdict()

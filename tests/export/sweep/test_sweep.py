@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from edgecnn.data import load_data
+from edgecnn.training.weights import load_tensors, save_tensors
 from edgecnn_export.int8 import Int8
 from edgecnn_export.sweep.folder import Folder, Latency, Variant
 from edgecnn_export.sweep.make import Tell
 from edgecnn_export.sweep.measure import Here, Measure, Settings
-from edgecnn_export.sweep.plan import Plan, Point, grid
+from edgecnn_export.sweep.plan import Plan, Point, grid, of_runs
 from edgecnn_export.sweep.sweep import Sweep, sweep
 from edgecnn_export.sweep.table import pick
 from edgecnn_export.sweep.trials import one_by_one
@@ -231,6 +232,24 @@ def test_a_device_that_is_away_for_a_while_is_told_and_the_rest_is_measured(copi
     assert watch.measured == [("w0.5-r32", "fp32"), ("w0.5-r32", "int8-cpu")]
 
 
+def test_a_folder_from_another_machine_is_measured_anew(copied: Path) -> None:
+    file = copied / "w0.5-r48" / "latency.fp32.json"
+    there = {**json.loads(file.read_text()), "device": "another machine, 64 cores", "p50": 0.001}
+    file.write_text(json.dumps(there))
+    found = sweep(copied, PLAN, METER, trials=forbidden)
+    assert min(r.p50_ms or 0 for r in found.variants) > 0.001
+    assert "another machine" not in found.device
+
+
+def test_what_is_made_anew_is_measured_anew(copied: Path) -> None:
+    watch = Stopwatch()
+    sweep(copied, PLAN, watch)
+    watch.measured.clear()
+    (copied / "w0.5-r48" / "variant.json").unlink()
+    sweep(copied, PLAN, watch)
+    assert watch.measured == [("w0.5-r48", "fp32"), ("w0.5-r48", "int8-cpu")]
+
+
 @pytest.mark.parametrize("budget", [1.5, 3.0, 9.0])
 def test_the_pick_is_the_best_of_the_table_below_the_budget(copied: Path, budget: float) -> None:
     found = sweep(copied, PLAN, Stopwatch(), budget_ms=budget)
@@ -300,6 +319,36 @@ def test_runs_that_exist_are_taken_as_they_are(made: Made, tmp_path: Path) -> No
     before = [r for r in made[1].variants if r.width == 0.25 and r.precision == "fp32"]
     assert [r["top1"] for r in rows] == [r.top1 for r in before]
     assert not (tmp_path / "o" / "w0.25-r48" / "run").exists()
+
+
+def test_a_run_that_was_trained_on_is_exported_and_measured_anew(
+    copied: Path, tmp_path: Path
+) -> None:
+    folders = [copied / name / "run" for name in ("w0.25-r48", "w0.25-r32")]
+    model, data, seed, points = of_runs(map(str, folders))
+    plan = Plan(model=model, data=data, seed=seed, points=points, precisions=("fp32",))
+    watch = Stopwatch()
+    before = sweep(tmp_path / "o", plan, watch)
+    sweep(tmp_path / "o", plan, watch, trials=forbidden)
+    trained, *_ = folders
+    weights = load_tensors(trained / "best.safetensors")
+    name = next(name for name, values in weights.items() if values.ndim == 2)
+    save_tensors(trained / "best.safetensors", {**weights, name: 0 * weights[name]})
+    after = sweep(tmp_path / "o", plan, watch)
+    assert [a.top1 == b.top1 for a, b in zip(before.variants, after.variants, strict=True)] == [
+        False,
+        True,
+    ]
+    assert watch.measured[2:] == [("w0.25-r48", "fp32")]
+
+
+def test_the_runs_to_take_are_not_overwritten(copied: Path) -> None:
+    run = copied / "w0.25-r48" / "run"
+    model, data, seed, points = of_runs([str(run)])
+    plan = Plan(model=model, data=data, seed=seed, points=points, precisions=("fp32",))
+    with pytest.raises(InputError, match=r"run lies in .*, which --overwrite removes"):
+        sweep(copied, plan, None, overwrite=True)
+    assert (run / "best.safetensors").is_file()
 
 
 def test_a_precision_that_ruins_the_answers_is_left_out_and_told(
