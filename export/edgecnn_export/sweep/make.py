@@ -81,13 +81,15 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
     data = load_data(plan.data, plan.seed)
     began = time.perf_counter()
     run = folder.run(point)
-    weights = weights_of(point)
+    before, weights = folder.variant(point), weights_of(point)
+    spent = before.seconds["train"] if before else 0.0
     if not point.run and not is_trained(run):
         tell(f"{point.name}: training")
         resume = (run / RESUME).is_file()
         if not resume:
             replace_run(run)  # its first epoch had not ended
         fit(run_of(plan, point, data), data, run, resume=resume)
+        spent = round(time.perf_counter() - began, 3)
     trained = time.perf_counter()
     folder.forget_latency(point)
     tell(f"{point.name}: exporting {', '.join(plan.precisions)}")
@@ -107,7 +109,7 @@ def make(folder: Folder, plan: Plan, point: Point, tell: Tell = lambda _: None) 
         images=len(data.val),
         made_with=settings(plan),
         seconds={
-            "train": round(trained - began, 3),
+            "train": spent,
             "export": round(time.perf_counter() - trained, 3),
         },
         weights=weights,

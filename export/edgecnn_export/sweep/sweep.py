@@ -11,6 +11,7 @@ import msgspec
 
 from edgecnn.data import load_data
 from edgecnn.training.family import check_family, fit_family
+from edgecnn.training.run import is_run
 from edgecnn_export.sweep.folder import PLAN, Folder, Variant
 from edgecnn_export.sweep.make import is_made, run_of, use_threads
 from edgecnn_export.sweep.measure import Meter, is_measured
@@ -131,23 +132,26 @@ def _make(folder: Folder, plan: Plan, trials: Trials, tell: Tell) -> None:
 
 
 def _train_family(folder: Folder, plan: Plan, tell: Tell) -> None:
+    if all(is_run(folder.run(point)) for point in plan.points):
+        return
     began = time.perf_counter()
     use_threads(plan.threads)
     data = load_data(plan.data, plan.seed)
     members = {folder.run(point): run_of(plan, point, data) for point in plan.points}
     work, clock = folder.path / "supernet", folder.path / "supernet" / "seconds.json"
     tell(f"training {len(members)} networks as one")
-    fit_family(
-        members,
-        data,
-        work,
-        on_member=lambda at, run: tell(
-            f"{at.parent.name}: cut out, statistics counted, top-1 {run.metrics['top1']:.3f}"
-        ),
-    )
-    spent = round(time.perf_counter() - began, 3)
-    if spent > 1.0:  # a call that found all of it says nothing
-        folder.write(clock, spent)
+    before = float(clock.read_text()) if clock.is_file() else 0.0
+    try:
+        fit_family(
+            members,
+            data,
+            work,
+            on_member=lambda at, run: tell(
+                f"{at.parent.name}: cut out, statistics counted, top-1 {run.metrics['top1']:.3f}"
+            ),
+        )
+    finally:  # of all calls together, those that were interrupted too
+        folder.write(clock, round(before + time.perf_counter() - began, 3))
 
 
 def _made(folder: Folder, point: Point) -> Variant:

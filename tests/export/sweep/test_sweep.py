@@ -250,6 +250,37 @@ def test_what_is_made_anew_is_measured_anew(copied: Path) -> None:
     assert watch.measured == [("w0.5-r48", "fp32"), ("w0.5-r48", "int8-cpu")]
 
 
+def test_the_time_of_training_stays_when_another_precision_is_added(tmp_path: Path) -> None:
+    plan = Plan(
+        model="lenet5", data="terrain", points=grid("lenet5", None, None), precisions=("fp32",)
+    )
+    plan = msgspec.structs.replace(plan, epochs=1, calibration="minmax", calibration_images=8)
+    spent = sweep(tmp_path / "o", plan, None).seconds["train"]
+    assert spent > 0
+    more = msgspec.structs.replace(plan, precisions=("fp32", "int8-cpu"))
+    assert sweep(tmp_path / "o", more, None).seconds["train"] == spent
+
+
+def test_the_time_of_a_supernet_is_that_of_all_calls(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = copied / "supernet" / "seconds.json"
+    clock.write_text("100.0")
+    assert sweep(copied, PLAN, METER).seconds["supernet"] == 100.0
+    shutil.rmtree(copied / "w0.5-r48")
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edgecnn_export.sweep.sweep.fit_family", stopped)
+        with pytest.raises(InterruptedRunError):
+            sweep(copied, PLAN, METER)
+    interrupted = float(clock.read_text())
+    assert interrupted > 100.0
+    assert sweep(copied, PLAN, METER).seconds["supernet"] > interrupted
+
+
 @pytest.mark.parametrize("budget", [1.5, 3.0, 9.0])
 def test_the_pick_is_the_best_of_the_table_below_the_budget(copied: Path, budget: float) -> None:
     found = sweep(copied, PLAN, Stopwatch(), budget_ms=budget)
