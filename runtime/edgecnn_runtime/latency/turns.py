@@ -190,7 +190,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
         threads=first.threads,
         frame_size=first.frame_size,
         conditions=together(seen) if seen else None,
-        energy=_energy(profiles, frames),
+        energy=_energy(profiles),
         memory=max(memories, key=lambda memory: memory.peak_mb) if memories else None,
         batches=first.batches,
         warnings=_warnings(profiles),
@@ -198,11 +198,12 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     )
 
 
-def _energy(profiles: Sequence[Profile], frames: int) -> list[Energy]:
-    """Of all turns together, a counter at a time."""
+def _energy(profiles: Sequence[Profile]) -> list[Energy]:
+    """Of all turns in which it could be read, a counter at a time."""
     found = []
     for one in profiles[0].energy:
-        same = [e for p in profiles for e in p.energy if e.of == one.of]
+        read = [(p.frames, e) for p in profiles for e in p.energy if e.of == one.of]
+        same, frames = [e for _, e in read], sum(count for count, _ in read)
         joules = sum(e.joules for e in same)
         mean = fmean(e.mean_w for e in same)
         found.append(

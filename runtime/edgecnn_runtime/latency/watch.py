@@ -9,7 +9,7 @@ from edgecnn_runtime.latency.conditions import Conditions, Observation
 from edgecnn_runtime.machine.access import Machine
 from edgecnn_runtime.machine.energy import find_meters
 from edgecnn_runtime.machine.memory import resident_mb
-from edgecnn_runtime.machine.nvml import Nvml, find_nvml
+from edgecnn_runtime.machine.nvml import find_nvml
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,6 @@ class Watch:
         if "cuda" not in backend and "tensorrt" not in backend:
             self._nvml, self._gpu_mb = None, None
         return self
-
-    @property
-    def nvml(self) -> Nvml | None:
-        return self._nvml
 
     def __enter__(self) -> Watch:
         self._opened = resident_mb(self._machine)

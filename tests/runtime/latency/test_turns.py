@@ -46,6 +46,8 @@ def test_energy_and_memory_of_turns_are_summed_and_the_most(classify: Classifier
     (energy,) = whole.energy
     assert (energy.joules, energy.mean_w, energy.mj_per_frame) == (6, 15, 150)
     assert whole.memory == Memory(120.0, 60.0, None)
+    (energy,) = merge([first, replace(one, energy=[]), second]).energy
+    assert energy.mj_per_frame == 150, "of the turns in which it was read"
 
 
 def test_conditions_of_turns_are_the_mean_load_and_the_quickest_yardstick(
