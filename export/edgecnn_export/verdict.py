@@ -152,10 +152,10 @@ def decide(rows: Sequence[Row], max_drop: float, *, on_cpu: bool = True) -> tupl
         row for row in others if row.interval[1] < WORTH and _lost(row, base) <= max_drop + 1e-9
     ]
     best = min(worth or others, key=lambda row: row.ratio)
-    todo, use = ("use", best) if worth else ("stay with", base)
+    advice, use = ("use", best) if worth else ("stay with", base)
     why = (
         f"{best.precision.upper()} takes {best.ratio:.2f} times as long as {base.precision.upper()}"
-        f" here and {_loses(_lost(best, base))}: {todo} {use.precision.upper()}"
+        f" here and {_loses(_lost(best, base))}: {advice} {use.precision.upper()}"
     )
     made_for_gpus = [r.precision.upper() for r in rows if r.precision in FOR_TENSORRT]
     if on_cpu and made_for_gpus:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgecnn.data import load_data
+from edgecnn.data import DataSet, load_data
 from edgecnn.training.family import check_family, fit_family
 from edgecnn.training.run import is_run
 from edgecnn_export.sweep.folder import PLAN, Folder, Variant
@@ -87,13 +87,13 @@ def sweep(
         InputError: `out` is something else; a network or data that does not fit.
         InterruptedRunError: on SIGINT; the same call goes on, with the variant that it stopped at.
     """
-    folder = Folder(out)
+    folder, data = Folder(out), None
     if plan.supernet and (overwrite or not (out / PLAN).is_file()):
         data = load_data(plan.data, plan.seed)
         check_family([run_of(plan, point, data) for point in plan.points])
     folder.prepare(plan, overwrite=overwrite)
     try:
-        _make(folder, plan, trials, tell)
+        _make(folder, plan, trials, tell, data)
         variants = [_made(folder, point) for point in plan.points]
         problems = _measure(folder, variants, meter, measure, tell) if meter else []
     except (KeyboardInterrupt, InterruptedRunError):
@@ -118,12 +118,12 @@ def sweep(
     )
 
 
-def _make(folder: Folder, plan: Plan, trials: Trials, tell: Tell) -> None:
+def _make(folder: Folder, plan: Plan, trials: Trials, tell: Tell, data: DataSet | None) -> None:
     missing = [point for point in plan.points if not is_made(folder, plan, point)]
     if not missing:
         return
     if plan.supernet:
-        _train_family(folder, plan, tell)
+        _train_family(folder, plan, tell, data)
     done = len(plan.points) - len(missing)
     for variant in trials(folder, plan, missing, tell):
         done += 1
@@ -131,12 +131,12 @@ def _make(folder: Folder, plan: Plan, trials: Trials, tell: Tell) -> None:
         tell(f"{variant.point.name}: top-1 {best:.3f}; {done} of {len(plan.points)}")
 
 
-def _train_family(folder: Folder, plan: Plan, tell: Tell) -> None:
+def _train_family(folder: Folder, plan: Plan, tell: Tell, data: DataSet | None) -> None:
     if all(is_run(folder.run(point)) for point in plan.points):
         return
     began = time.perf_counter()
     use_threads(plan.threads)
-    data = load_data(plan.data, plan.seed)
+    data = data or load_data(plan.data, plan.seed)
     members = {folder.run(point): run_of(plan, point, data) for point in plan.points}
     work, clock = folder.path / "supernet", folder.path / "supernet" / "seconds.json"
     tell(f"training {len(members)} networks as one")
